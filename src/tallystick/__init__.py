@@ -1,0 +1,27 @@
+"""Tallystick: the experiment server that agents cannot skip.
+
+Names of the SDK are resolved when first used (PEP 562), so that the supervisor and the hook, which
+import this package too, start fast and need nothing but Python.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tallystick.client.client import Client as Client
+    from tallystick.errors import TallystickError as TallystickError
+
+__version__ = "0.1.0"
+__all__ = ["Client", "TallystickError", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    if name == "Client":
+        from tallystick.client.client import Client  # noqa: PLC0415
+
+        return Client
+    if name == "TallystickError":
+        from tallystick.errors import TallystickError  # noqa: PLC0415
+
+        return TallystickError
+    raise AttributeError(f"module 'tallystick' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Runs beside the training process; stdlib only; outlives the server."""

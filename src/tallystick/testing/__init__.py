@@ -1,0 +1,1 @@
+"""Public helpers for our tests and for authors of backends."""

@@ -1,0 +1,1 @@
+"""One behaviour suite per seam, run over every implementation."""

@@ -1,0 +1,1 @@
+"""Shapes that cross a process boundary: stdlib dataclasses, a field written once."""
