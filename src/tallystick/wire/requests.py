@@ -1,0 +1,115 @@
+"""Bodies that come in over HTTP, by noun.
+
+The docstring under a field is its description in the OpenAPI document. On the routes that agents
+call, an unknown field is answered with a warning, never refused and never dropped in silence.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateWildSweep:
+    """POST /sweeps/wild: a user-visible container for related runs (P2.1)."""
+
+    name: str = "Wild Loop Sweep"
+    """What people will see."""
+    goal: str = ""
+    """What the runs are meant to find out."""
+    chat_session_id: str | None = None
+    """The agent conversation that this request comes from (P1.1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuWrap:
+    """Accepted and kept; GPUs are assigned by the queue."""
+
+    enabled: bool = True
+    retries: int | None = None
+    """At least -1."""
+    retry_delay_seconds: float | None = None
+    """Above 0, at most 600."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRun:
+    """POST /runs and POST /sweeps/{id}/runs: one trial (P3.1)."""
+
+    name: str
+    """What people will see, for example `mnist-mlp-lr1e-2-bs128-seed1`."""
+    command: str
+    """Given to `bash -c` exactly as it stands."""
+    workdir: str | None = None
+    """Absolute path of an existing directory; the server's workspace by default."""
+    sweep_id: str | None = None
+    """The sweep that it belongs to; required unless the policy says otherwise."""
+    parent_run_id: str | None = None
+    """The run that this one repeats or follows."""
+    origin_alert_id: str | None = None
+    """The alert that made somebody create this run."""
+    chat_session_id: str | None = None
+    """The agent conversation that this request comes from (P1.1)."""
+    auto_start: bool = False
+    """Queue it at once; otherwise it stays `ready` until started (P3.2)."""
+    gpuwrap_config: GpuWrap | None = None
+    """Accepted for compatibility."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Environment variables of the command, over the server's plain base (PATH, HOME, LANG, …)."""
+    params: dict[str, str | int | float | bool] = field(default_factory=dict)
+    """The configuration of this trial, for tables and filters; the command is not changed by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateRun:
+    """PUT /runs/{id}: before the start only (P3.4)."""
+
+    name: str | None = None
+    command: str | None = None
+    workdir: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunRun:
+    """POST /runs/{id}/rerun: a new run that names this one as its parent."""
+
+    command: str | None = None
+    """Instead of the old command."""
+    auto_start: bool = False
+    origin_alert_id: str | None = None
+    gpuwrap_config: GpuWrap | None = None
+    chat_session_id: str | None = None
+    """Defaults to the session of the run that is repeated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendMetrics:
+    """POST /runs/{id}/metrics: rows as they were measured, kept exactly."""
+
+    rows: list[dict[str, Any]]
+    """One object a row; the step is `step`, `_step`, `global_step` or `trainer/global_step`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatePolicy:
+    """PUT /policy: what happens to requests without a session or a sweep; people only (P1.2)."""
+
+    session: Literal["enforce", "warn"] | None = None
+    sweep: Literal["enforce", "warn"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateToken:
+    """POST /tokens: administrators only."""
+
+    role: Literal["administrator", "researcher", "agent", "auditor"]
+    session: str | None = None
+    """Bind the token to one session; requests without chat_session_id then belong to it."""
+    expires_seconds: int | None = None
+    """Life from now on; without it the token lives until it is revoked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectCluster:
+    """POST /cluster/detect."""
+
+    preferred_type: str | None = None
