@@ -116,6 +116,10 @@ class Ended:
     """Processes that had outlived the command and were ended."""
     killed: int = 0
     """Processes that ignored TERM and were sent KILL."""
+    code: Literal["workdir_missing", "exec_failed"] | None = None
+    """Why the command was refused, again: `ended` may be delivered alone."""
+    detail: str | None = None
+    """The tail of the output, or the detail of the refusal, again."""
     kind: Literal["ended"] = "ended"
 
 

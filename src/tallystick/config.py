@@ -1,0 +1,260 @@
+"""Settings: one frozen tree, loaded once; the server's only reader of the environment.
+
+Sources in order: flag, `TALLY_…`, `tally.toml`, default. Unknown keys are errors. Secrets print as
+stars. Units stand in the names.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tallystick.errors import InvalidError
+
+CONFIG_FILE = "tally.toml"
+
+
+class Secret:
+    """A value that never shows itself; `reveal` is called where it is used and nowhere else."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Wrap `value`."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "********"
+
+    __str__ = __repr__
+
+
+def default_data_dir() -> Path:
+    """`$XDG_DATA_HOME/tallystick`, else `~/.local/share/tallystick`."""
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "tallystick"
+
+
+_BASE_NAMES = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"})
+
+
+def base_environment() -> dict[str, str]:
+    """What a run gets from the server's own environment: nothing that could be a secret."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _BASE_NAMES or name.startswith("LC_")
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where it listens, where it keeps things, where runs start."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; loopback unless told otherwise (P9.1)."""
+    port: int = 8787
+    """0 picks a free one."""
+    data_dir: Path = field(default_factory=default_data_dir)
+    """Ledger, keys, tokens and run directories; private to the user."""
+    workspace: Path = field(default_factory=Path.cwd)
+    """Working directory of runs that name none."""
+    ready_file: Path | None = None
+    """Written with url, pid and token_file once requests are answered."""
+    max_body_bytes: int = 4 * 1024 * 1024
+    """A larger request body is refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Where the ledger and its tables live."""
+
+    url: Secret | None = None
+    """SQLAlchemy URL; SQLite in the data directory by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """Credentials that come from outside."""
+
+    admin_token: Secret | None = None
+    """The administrator's token, at least 32 characters; made up and kept in a file by default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSettings:
+    """How runs are executed."""
+
+    max_concurrent: int | None = None
+    """Runs at a time; by default the number of GPUs, or of cores where there is none."""
+    grace_seconds: float = 10.0
+    """Between TERM and KILL when a run is stopped."""
+    poll_seconds: float = 2.0
+    """Wake-ups are hints; losing all of them only adds this much."""
+    record_tree: bool = True
+    """Record the exact git working tree before every start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+
+    @property
+    def database_url(self) -> str:
+        """The database to open."""
+        if self.database.url is not None:
+            return self.database.url.reveal()
+        return f"sqlite:///{self.server.data_dir / 'tally.db'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One setting as it is in force, and where it came from."""
+
+    key: str
+    value: str
+    source: str
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    config_file: Path | None = None,
+) -> tuple[Settings, list[Origin]]:
+    """Settings and their origins; raises `InvalidError` naming the key that is wrong.
+
+    `flags` maps keys such as `server.port` to values; None values count as absent.
+    """
+    env = os.environ if environment is None else environment
+    path = config_file or _found_file(env)
+    document = _read_file(path) if path else {}
+    settings = Settings()
+    origins: list[Origin] = []
+    sections = {}
+    for section in fields(settings):
+        current = getattr(settings, section.name)
+        given = document.pop(section.name, {})
+        if not isinstance(given, dict):
+            raise InvalidError(f"{path}: [{section.name}] must be a table")
+        changes = {}
+        for item in fields(current):
+            key = f"{section.name}.{item.name}"
+            default = getattr(current, item.name)
+            raw, source = _pick(key, flags or {}, env, given, path)
+            value = default if source == "default" else _convert(key, str(item.type), raw)
+            changes[item.name] = value
+            origins.append(Origin(key, "" if value is None else str(value), source))
+        if given:
+            raise InvalidError(
+                f"{path}: unknown setting {section.name}.{next(iter(given))}",
+                code="setting_unknown",
+            )
+        sections[section.name] = replace(current, **changes)
+    if document:
+        raise InvalidError(
+            f"{path}: unknown section [{next(iter(document))}]", code="setting_unknown"
+        )
+    return replace(settings, **sections), origins
+
+
+def _found_file(env: Mapping[str, str]) -> Path | None:
+    """`$TALLY_CONFIG`, else tally.toml in the current directory, else none."""
+    named = env.get("TALLY_CONFIG")
+    if named:
+        return Path(named)
+    here = Path.cwd() / CONFIG_FILE
+    return here if here.is_file() else None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """Parsed TOML."""
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InvalidError(
+            f"{path}: cannot be read: {error}", code="settings_unreadable"
+        ) from error
+
+
+_SHORT = {
+    "server.host": "TALLY_HOST",
+    "server.port": "TALLY_PORT",
+    "server.data_dir": "TALLY_DATA_DIR",
+    "server.workspace": "TALLY_WORKSPACE",
+    "server.ready_file": "TALLY_READY_FILE",
+    "database.url": "TALLY_DATABASE_URL",
+    "auth.admin_token": "TALLY_ADMIN_TOKEN",
+}
+"""Variables that people type often; every other key is TALLY_SECTION_KEY."""
+
+
+def variable_of(key: str) -> str:
+    """The environment variable of a setting."""
+    return _SHORT.get(key) or "TALLY_" + key.replace(".", "_").upper()
+
+
+def _pick(
+    key: str,
+    flags: Mapping[str, Any],
+    env: Mapping[str, str],
+    given: dict[str, Any],
+    path: Path | None,
+) -> tuple[Any, str]:
+    """The first source that has the key; it is taken out of `given`."""
+    name = key.split(".")[1]
+    from_file = given.pop(name, None)
+    if flags.get(key) is not None:
+        return flags[key], "flag"
+    variable = variable_of(key)
+    if env.get(variable):
+        return env[variable], variable
+    if from_file is not None:
+        return from_file, str(path)
+    return None, "default"
+
+
+def _convert(key: str, hint: str, raw: Any) -> Any:
+    """A raw value as the type that its field names."""
+    if "Secret" in hint:
+        return Secret(str(raw))
+    if "Path" in hint:
+        return Path(str(raw)).expanduser().absolute()
+    if "bool" in hint:
+        return _boolean(key, raw)
+    if "int" in hint or "float" in hint:
+        return _number(key, raw, whole="int" in hint)
+    return str(raw)
+
+
+def _boolean(key: str, raw: Any) -> bool:
+    """true, false, and what people type for them."""
+    word = str(raw).lower()
+    if word in {"1", "true", "yes", "on"}:
+        return True
+    if word in {"0", "false", "no", "off"}:
+        return False
+    raise InvalidError(f"{key}: expected true or false, found {raw!r}", code="setting_invalid")
+
+
+def _number(key: str, raw: Any, *, whole: bool) -> int | float:
+    """A number that is not negative."""
+    try:
+        value = int(str(raw)) if whole else float(str(raw))
+    except ValueError:
+        value = -1
+    if value < 0:
+        expected = "a whole number" if whole else "a number"
+        raise InvalidError(f"{key}: expected {expected}, found {raw!r}", code="setting_invalid")
+    return value

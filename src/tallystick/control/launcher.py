@@ -1,0 +1,149 @@
+"""Turns an assigned attempt into a submitted one: a bundle, the backend, the fact.
+
+The intent (`attempt.assigned`) is in the ledger before, the outcome (`attempt.submitted`) after;
+what happens between is repeatable, because the backend executes an attempt at most once.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tallystick.clock import Clock
+from tallystick.control.commands import CommandHandler
+from tallystick.control.credentials import Mint
+from tallystick.control.redaction import restore
+from tallystick.control.texts import Texts
+from tallystick.control.vault import Vault
+from tallystick.db.database import Database
+from tallystick.domain.commands import RecordLost, RecordSubmission
+from tallystick.domain.ids import SYSTEM, AttemptId, Role, RunId
+from tallystick.domain.run import Run
+from tallystick.errors import CorruptLedgerError, Refusal
+from tallystick.execution.backend import Backend, Handle, Submission
+from tallystick.execution.bundle import write_bundle
+from tallystick.ledger.ledger import Ledger
+from tallystick.wire.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSettings:
+    """What every launch has in common."""
+
+    runs_dir: Path
+    server_file: Path
+    base_environment: Mapping[str, str]
+    """What a command gets before its own variables."""
+    grace_seconds: float
+    record_tree: bool
+
+
+class Launcher:
+    """Submits attempts; called by the scheduler, and by the reconciler to repeat what was cut."""
+
+    def __init__(
+        self,
+        database: Database,
+        handler: CommandHandler,
+        backend: Backend,
+        *,
+        clock: Clock,
+        vault: Vault,
+        mint: Mint,
+        settings: LaunchSettings,
+    ) -> None:
+        """Nothing happens before `launch`."""
+        self._database = database
+        self._handler = handler
+        self._backend = backend
+        self._clock = clock
+        self._vault = vault
+        self._mint = mint
+        self._settings = settings
+
+    def directory_of(self, run: RunId, attempt: AttemptId) -> Path:
+        """The run directory of an attempt."""
+        return self._settings.runs_dir / run / attempt
+
+    def launch(self, run: Run, attempt: AttemptId) -> None:
+        """Write the bundle, submit, record; raises `UnavailableError` when the backend cannot now.
+
+        What can never work (the text of the command was erased, say) ends the run as lost.
+        """
+        directory = self.directory_of(run.id, attempt)
+        try:
+            write_bundle(directory, self._bundle(run, attempt))
+        except (Refusal, CorruptLedgerError) as error:
+            self._give_up(run, attempt, error.detail)
+            return
+        if run.stop_requested:  # the supervisor will find it, and execute nothing
+            handle = Handle(attempt=attempt, directory=directory, native="")
+            self._backend.cancel(handle, grace_seconds=self._settings.grace_seconds)
+        submission = Submission(
+            attempt=attempt,
+            directory=directory,
+            supervisor_token=self._mint.secret(attempt, Role.SUPERVISOR),
+        )
+        native = self._backend.submit(submission)
+        texts = Texts(self._clock)
+        command = RecordSubmission(run=run.id, attempt=attempt, native=texts.add(native))
+        self._handler.handle(command, by=SYSTEM, texts=texts)
+
+    def _give_up(self, run: Run, attempt: AttemptId, detail: str) -> None:
+        """Nothing was started and nothing ever will be."""
+        texts = Texts(self._clock)
+        command = RecordLost(
+            run=run.id, attempt=attempt, reason_code="launch_failed", reason=texts.add(detail)
+        )
+        self._handler.handle(command, by=SYSTEM, texts=texts)
+
+    def _bundle(self, run: Run, attempt: AttemptId) -> Bundle:
+        """Everything that the supervisor needs to know, secrets put back."""
+        wanted = [text for text in (run.command, run.workdir, run.environment) if text is not None]
+        with self._database.read() as tx:
+            found = Ledger.texts(tx, [text.c for text in wanted])
+        secrets = self._vault.load(run.id)
+        exact = []
+        for text in wanted:
+            if text.c not in found:
+                raise CorruptLedgerError(f"run {run.id}: a text of it is missing or was erased")
+            exact.append(found[text.c].decode())
+        environment = json.loads(exact[2]) if run.environment is not None else {}
+        return Bundle(
+            run=run.id,
+            attempt=attempt,
+            command=restore(exact[0], secrets),
+            workdir=restore(exact[1], secrets),
+            environment={
+                **self._settings.base_environment,
+                **{key: restore(value, secrets) for key, value in environment.items()},
+                **self._own_variables(run, attempt),
+            },
+            server_file=str(self._settings.server_file),
+            grace_seconds=self._settings.grace_seconds,
+            record_tree=self._settings.record_tree,
+        )
+
+    def _own_variables(self, run: Run, attempt: AttemptId) -> dict[str, str]:
+        """What a job may know about itself, with a token that opens this run only."""
+        own = {
+            "PYTHONUNBUFFERED": "1",
+            "TALLY_RUN_ID": run.id,
+            "TALLY_ATTEMPT_ID": attempt,
+            "TALLY_CHAT_SESSION_ID": run.session,
+            "TALLY_TOKEN": self._mint.secret(attempt, Role.RUN),
+        }
+        url = _server_url(self._settings.server_file)
+        if url is not None:
+            own["TALLY_SERVER_URL"] = url
+        if run.sweep is not None:
+            own["TALLY_SWEEP_ID"] = run.sweep
+        return own
+
+
+def _server_url(server_file: Path) -> str | None:
+    """Where the server answers now."""
+    try:
+        return str(json.loads(server_file.read_bytes())["url"])
+    except (OSError, ValueError, KeyError):
+        return None

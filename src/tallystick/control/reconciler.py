@@ -1,0 +1,142 @@
+"""Compares what the ledger says is active with what the backend sees, and records the difference.
+
+Everything here is repeatable: a launch that was cut short is repeated, a stop that was asked for is
+passed on again, a journal that a dead supervisor could not deliver is read, and what vanished is
+said at once (P3.7). No end is guessed.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import assert_never
+
+from tallystick.clock import Clock
+from tallystick.control.commands import CommandHandler
+from tallystick.control.launcher import Launcher
+from tallystick.control.reports import report_commands
+from tallystick.control.texts import Texts
+from tallystick.db.database import Database
+from tallystick.domain.attempt import Attempt
+from tallystick.domain.commands import RecordExit, RecordLost, RecordSupervisorLost
+from tallystick.domain.ids import SYSTEM
+from tallystick.domain.run import Run
+from tallystick.errors import UnavailableError
+from tallystick.execution.backend import (
+    Backend,
+    Exited,
+    Gone,
+    Handle,
+    NotStarted,
+    Recorded,
+    Sighting,
+    Supervised,
+    Unsupervised,
+)
+from tallystick.ledger.ledger import Ledger
+from tallystick.projections import attempts, runs
+from tallystick.wire.observation import Observation
+
+_log = logging.getLogger(__name__)
+
+_REASON_CODES = {"host rebooted": "host_rebooted"}
+
+LAUNCH_PATIENCE_MS = 10_000
+"""How long a launch may be under way before the reconciler repeats it; repeating is harmless."""
+
+
+class Reconciler:
+    """One pass over all active attempts; `tick` is called by its service and by nobody else."""
+
+    def __init__(
+        self,
+        database: Database,
+        handler: CommandHandler,
+        launcher: Launcher,
+        backend: Backend,
+        *,
+        clock: Clock,
+        grace_seconds: float,
+    ) -> None:
+        """Nothing happens before `tick`."""
+        self._database = database
+        self._handler = handler
+        self._launcher = launcher
+        self._backend = backend
+        self._clock = clock
+        self._grace_seconds = grace_seconds
+        self._started_at = clock.now()
+
+    def tick(self) -> None:
+        """See every active attempt once."""
+        with self._database.read() as tx:
+            active = attempts.active(tx)
+            by_id = {run.id: run for run in runs.many(tx, [a.run for a in active])}
+            natives = Ledger.texts(tx, [a.native.c for a in active if a.native is not None])
+        handles = {a.id: self._handle_of(a, natives) for a in active}
+        sightings = self._backend.observe(list(handles.values()))
+        for attempt in active:
+            run = by_id.get(attempt.run)
+            sighting = sightings.get(attempt.id)
+            if run is not None and sighting is not None:
+                self._reconcile(run, attempt, sighting)
+                if run.stop_requested:
+                    self._pass_on_stop(handles[attempt.id], sighting)
+
+    def _handle_of(self, attempt: Attempt, natives: dict[str, bytes]) -> Handle:
+        """Where the backend finds an attempt."""
+        native = natives.get(attempt.native.c, b"") if attempt.native is not None else b""
+        return Handle(
+            attempt=attempt.id,
+            directory=self._launcher.directory_of(attempt.run, attempt.id),
+            native=native.decode(),
+        )
+
+    def _reconcile(self, run: Run, attempt: Attempt, sighting: Sighting) -> None:
+        """What one sighting means for the record."""
+        match sighting:
+            case Supervised():
+                pass
+            case NotStarted():
+                self._repeat_launch(run, attempt)
+            case Recorded():
+                self._report(attempt, sighting.observations)
+            case Unsupervised():
+                self._report(attempt, sighting.observations)
+                command = RecordSupervisorLost(run=run.id, attempt=attempt.id)
+                self._handler.handle(command, by=SYSTEM)
+            case Exited():
+                self._report(attempt, sighting.observations)
+                exited = RecordExit(
+                    run=run.id,
+                    attempt=attempt.id,
+                    exit_code=sighting.exit_code,
+                    signal=sighting.signal,
+                )
+                self._handler.handle(exited, by=SYSTEM)
+            case Gone():
+                self._report(attempt, sighting.observations)
+                code = _REASON_CODES.get(sighting.reason, "supervisor_killed")
+                lost = RecordLost(run=run.id, attempt=attempt.id, reason_code=code)
+                self._handler.handle(lost, by=SYSTEM)
+            case _:
+                assert_never(sighting)
+
+    def _report(self, attempt: Attempt, observations: Sequence[Observation]) -> None:
+        """Take in what a supervisor wrote down and could not deliver."""
+        texts = Texts(self._clock)
+        for command in report_commands(attempt, observations, texts):
+            self._handler.handle(command, by=SYSTEM, texts=texts)
+
+    def _repeat_launch(self, run: Run, attempt: Attempt) -> None:
+        """The server died, or failed, between the intent and the effect."""
+        under_way = self._clock.now() - attempt.assigned_at < LAUNCH_PATIENCE_MS
+        if under_way and attempt.assigned_at >= self._started_at and not run.stop_requested:
+            return  # the scheduler of this very process is at it
+        try:
+            self._launcher.launch(run, attempt.id)
+        except UnavailableError as error:
+            _log.warning("run %s could not be launched yet: %s", run.id, error.detail)
+
+    def _pass_on_stop(self, handle: Handle, sighting: Sighting) -> None:
+        """The effect of `run.stop_requested`; repeated until the end is seen."""
+        if isinstance(sighting, Supervised | Unsupervised):
+            self._backend.cancel(handle, grace_seconds=self._grace_seconds)

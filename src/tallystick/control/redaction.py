@@ -1,0 +1,102 @@
+"""Finds secrets in free text and puts a salted mark in their place; pure.
+
+A mark names the kind of secret and a salted digest, so that equal secrets in one request can be
+told to be equal and nothing else can be told. What was cut out goes into the run's own 0600 file
+and comes back only when the command is launched. Misses are possible: this is a net, not a wall.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SECRET_NAME = re.compile(
+    r"(?:^|[_-])(?:token|secret|password|passwd|passphrase|credentials?|api[_-]?key"
+    r"|access[_-]?key(?:[_-]id)?|private[_-]?key|secret[_-]?key|auth|cookie|dsn)$",
+    re.IGNORECASE,
+)
+"""Names of variables and flags whose values are secrets; `--max-tokens` and TOKENIZERS are not."""
+
+_KNOWN_FORMATS = re.compile(
+    r"""\b(?:
+        sk-[A-Za-z0-9_-]{20,}
+      | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_[A-Za-z0-9_]{20,} | glpat-[A-Za-z0-9_-]{16,}
+      | hf_[A-Za-z0-9]{20,} | npm_[A-Za-z0-9]{30,} | pypi-[A-Za-z0-9_-]{30,}
+      | (?:AKIA|ASIA)[0-9A-Z]{16} | AIza[A-Za-z0-9_-]{30,} | xox[abeprs]-[A-Za-z0-9-]{10,}
+      | eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+
+      | tally_[a-z]+_[A-Za-z0-9_-]{30,}
+    )""",
+    re.VERBOSE,
+)
+
+_NAMED = re.compile(
+    r"""(?P<name>--?[A-Za-z][A-Za-z0-9_-]*|[A-Za-z_][A-Za-z0-9_]*)
+        (?P<sep>\s*=\s*|\s+|:\s*)
+        (?P<quote>["']?)(?P<value>[^\s"'$<`][^\s"']{7,})(?P=quote)""",
+    re.VERBOSE,
+)
+
+_BEARER = re.compile(r"(?P<head>\bBearer\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+_USERINFO = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<value>[^\s/@]+)(?=@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """A text without its secrets, and the secrets by mark."""
+
+    text: str
+    secrets: Mapping[str, str]
+
+
+def redact(text: str, *, salt: bytes) -> Redacted:
+    """Cut known secrets out of `text`; `restore` with the same secrets gives it back exactly."""
+    secrets: dict[str, str] = {}
+
+    def cut(kind: str, value: str) -> str:
+        mark = mark_of(kind, value, salt=salt)
+        secrets[mark] = value
+        return mark
+
+    def named(match: re.Match[str]) -> str:
+        name, separator = match["name"], match["sep"]
+        is_flag = name.startswith("-")
+        if not SECRET_NAME.search(name) or (not is_flag and separator.isspace()):
+            return match[0]
+        kept = f"{name}{separator}{match['quote']}"
+        return f"{kept}{cut(name.lstrip('-'), match['value'])}{match['quote']}"
+
+    text = _USERINFO.sub(lambda m: m["head"] + cut("password", m["value"]), text)
+    text = _BEARER.sub(lambda m: m["head"] + cut("bearer", m["value"]), text)
+    text = _KNOWN_FORMATS.sub(lambda m: cut("secret", m[0]), text)
+    text = _NAMED.sub(named, text)
+    return Redacted(text, secrets)
+
+
+def redact_environment(
+    environment: Mapping[str, str], *, salt: bytes
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Variables with secret names or values get marks; names always stay. Returns both maps."""
+    shown: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    for name, value in environment.items():
+        if SECRET_NAME.search(name) and value:
+            mark = mark_of(name, value, salt=salt)
+            shown[name], secrets[mark] = mark, value
+            continue
+        result = redact(value, salt=salt)
+        shown[name] = result.text
+        secrets.update(result.secrets)
+    return shown, secrets
+
+
+def mark_of(kind: str, value: str, *, salt: bytes) -> str:
+    """`[redacted:KIND:DIGEST]`; the digest is salted, so a short secret cannot be guessed."""
+    digest = hashlib.sha256(salt + value.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"[redacted:{kind}:{digest[:12]}]"
+
+
+def restore(text: str, secrets: Mapping[str, str]) -> str:
+    """The exact text again; nested marks are resolved from the outside in."""
+    for mark in reversed(list(secrets)):
+        text = text.replace(mark, secrets[mark])
+    return text

@@ -1,0 +1,91 @@
+"""Seals metrics that were posted to the server: their digest goes into the ledger (P6.4).
+
+A supervisor seals what its own run writes; what arrives by POST is the server's to seal, after
+8 MiB or 60 s of growth and at the end of the run. Which runs have unsealed rows is operational:
+losing it loses no fact, only the next seal.
+"""
+
+import hashlib
+import threading
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import delete, select
+
+from tallystick.clock import Clock
+from tallystick.control.commands import CommandHandler
+from tallystick.db.database import Database
+from tallystick.domain.commands import ReportSealed
+from tallystick.domain.ids import SYSTEM
+from tallystick.domain.run import Run
+from tallystick.domain.status import Phase
+from tallystick.projections import runs
+from tallystick.projections.tables import unsealed
+
+SEAL_BYTES: Final = 8 * 1024 * 1024
+SEAL_MS: Final = 60_000
+_CHUNK_BYTES: Final = 1024 * 1024
+
+
+class Sealer:
+    """`touch` when rows were stored; `tick` is called by its service."""
+
+    def __init__(
+        self, database: Database, handler: CommandHandler, runs_dir: Path, *, clock: Clock
+    ) -> None:
+        """Nothing is read before the first tick."""
+        self._database = database
+        self._handler = handler
+        self._runs_dir = runs_dir
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._touched: set[str] = set()
+
+    def touch(self, run: str) -> None:
+        """Rows of `run` were stored; remembered durably once until they are sealed."""
+        with self._lock:
+            if run in self._touched:
+                return
+            with self._database.write() as tx:
+                tx.upsert(unsealed, [{"run": run, "since": self._clock.now()}])
+            self._touched.add(run)
+
+    def tick(self) -> None:
+        """Seal what has grown enough or will not grow any more."""
+        with self._database.read() as tx:
+            waiting = {row["run"]: row["since"] for row in tx.fetch(select(unsealed))}
+            found = runs.many(tx, list(waiting)) if waiting else []
+        now = self._clock.now()
+        for run in found:
+            path = self._runs_dir / run.id / "metrics" / "posted.jsonl"
+            size = path.stat().st_size if path.exists() else 0
+            due = run.phase is Phase.ENDED or now - waiting[run.id] >= SEAL_MS
+            if run.attempt is not None and (due or size >= SEAL_BYTES):
+                self._seal(run, path, size)
+
+    def _seal(self, run: Run, path: Path, size: int) -> None:
+        """Put the digest of the first `size` bytes into the ledger."""
+        if run.attempt is None or size == 0:
+            return
+        with self._lock:
+            self._touched.discard(run.id)
+            with self._database.write() as tx:
+                tx.execute(delete(unsealed).where(unsealed.c.run == run.id))
+        command = ReportSealed(
+            run=run.id,
+            attempt=run.attempt,
+            stream="posted",
+            bytes=size,
+            sha256=_digest(path, size),
+        )
+        self._handler.handle(command, by=SYSTEM)
+
+
+def _digest(path: Path, size: int) -> str:
+    """SHA-256 of the first `size` bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (chunk := file.read(min(_CHUNK_BYTES, size))):
+            digest.update(chunk)
+            size -= len(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,47 @@
+"""The secrets of runs: cut out of every recorded text, kept in each run's own 0600 file.
+
+Written before the command that mentions them is committed, read when the run is launched. Losing
+one makes its run fail at launch, with that reason; it is never guessed.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tallystick import durable
+from tallystick.domain.ids import RunId
+from tallystick.errors import UnavailableError
+
+SECRETS_FILE = "secrets.json"
+
+
+class Vault:
+    """One file a run, below the directory of all runs."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        """Nothing is read or made yet."""
+        self._runs_dir = runs_dir
+
+    def keep(self, run: RunId, secrets: Mapping[str, str]) -> None:
+        """Add secrets to a run's file, durably; raises `UnavailableError` when that fails."""
+        if not secrets:
+            return
+        merged = {**self.load(run), **secrets}
+        directory = self._runs_dir / run
+        try:
+            durable.make_directory(directory)
+            durable.write(directory / SECRETS_FILE, json.dumps(merged).encode())
+        except OSError as error:
+            raise UnavailableError(
+                f"the run's secrets could not be stored: {error.strerror}",
+                code="storage_failed",
+                hint="check free space and permissions of the data directory",
+            ) from error
+
+    def load(self, run: RunId) -> dict[str, str]:
+        """The secrets of a run; empty when it has none."""
+        try:
+            document = json.loads((self._runs_dir / run / SECRETS_FILE).read_bytes())
+        except FileNotFoundError:
+            return {}
+        return {str(key): str(value) for key, value in document.items()}

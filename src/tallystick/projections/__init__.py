@@ -1,0 +1,1 @@
+"""Tables that answer questions; each can be rebuilt from the ledger."""

@@ -1,0 +1,87 @@
+"""Questions about runs. None of them changes anything, none reads metrics or logs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from tallystick.db.database import Transaction
+from tallystick.domain.ids import RunId, SessionId, SweepId
+from tallystick.domain.run import Run
+from tallystick.domain.status import Phase, Status
+from tallystick.projections.tables import runs as shape
+
+_t = shape.table.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs; None means all."""
+
+    sweep: SweepId | None = None
+    session: SessionId | None = None
+    status: Status | None = None
+    archived: bool | None = False
+
+
+def get(tx: Transaction, run: str) -> Run | None:
+    """One run."""
+    rows = tx.fetch(select(shape.table).where(_t.id == run))
+    return shape.load(rows[0]) if rows else None
+
+
+def many(tx: Transaction, ids: Sequence[str]) -> list[Run]:
+    """The runs that exist among `ids`, in no particular order."""
+    rows = tx.fetch(select(shape.table).where(_t.id.in_(ids)))
+    return [shape.load(row) for row in rows]
+
+
+def page(tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None = None) -> list[Run]:
+    """At most `limit` runs, newest first, registered before ledger position `before`."""
+    statement = select(shape.table).order_by(_t.created_seq.desc()).limit(limit)
+    if wanted.sweep is not None:
+        statement = statement.where(_t.sweep == wanted.sweep)
+    if wanted.session is not None:
+        statement = statement.where(_t.session == wanted.session)
+    if wanted.status is not None:
+        statement = statement.where(_t.status == wanted.status.value)
+    if wanted.archived is not None:
+        statement = statement.where(_t.archived.is_(wanted.archived))
+    if before is not None:
+        statement = statement.where(_t.created_seq < before)
+    return [shape.load(row) for row in tx.fetch(statement)]
+
+
+def ids_of_sweep(tx: Transaction, sweep: str, *, limit: int) -> list[RunId]:
+    """Ids of a sweep's runs, oldest first."""
+    statement = select(_t.id).where(_t.sweep == sweep).order_by(_t.created_seq).limit(limit)
+    return [RunId(row["id"]) for row in tx.fetch(statement)]
+
+
+def queued(tx: Transaction, *, limit: int) -> list[Run]:
+    """The head of the queue, in the order in which runs were queued."""
+    statement = (
+        select(shape.table)
+        .where(_t.phase == Phase.QUEUED.value)
+        .order_by(_t.queued_seq)
+        .limit(limit)
+    )
+    return [shape.load(row) for row in tx.fetch(statement)]
+
+
+def active(tx: Transaction) -> list[Run]:
+    """Every run that was launched and has not ended."""
+    statement = select(shape.table).where(_t.phase == Phase.ACTIVE.value).order_by(_t.queued_seq)
+    return [shape.load(row) for row in tx.fetch(statement)]
+
+
+def queue_position(tx: Transaction, run: Run) -> int | None:
+    """1 for the run that is started next; None when it is not queued."""
+    if run.phase is not Phase.QUEUED:
+        return None
+    statement = (
+        select(func.count().label("ahead"))
+        .select_from(shape.table)
+        .where(_t.phase == Phase.QUEUED.value, _t.queued_seq <= run.queued_seq)
+    )
+    return int(tx.fetch(statement)[0]["ahead"])

@@ -1,0 +1,346 @@
+"""The composition root: builds every part and connects it, starts them in order, stops them again.
+
+`build` makes a server that owns its data directory; `Server.run` answers requests until SIGTERM or
+Ctrl-C. Stopping never touches running runs: their supervisors outlive the server.
+"""
+
+import asyncio
+import fcntl
+import json
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from tallystick import durable
+from tallystick.api.app import create_app
+from tallystick.api.services import Services
+from tallystick.api.skills import published_texts
+from tallystick.clock import Clock, SystemClock
+from tallystick.config import Settings, base_environment
+from tallystick.control.commands import CommandHandler, Committed
+from tallystick.control.credentials import Mint, hash_of, load_key, secret_text
+from tallystick.control.feed import Feed
+from tallystick.control.launcher import Launcher, LaunchSettings
+from tallystick.control.reconciler import Reconciler
+from tallystick.control.scheduler import Scheduler
+from tallystick.control.sealer import Sealer
+from tallystick.control.service import Service
+from tallystick.control.vault import Vault
+from tallystick.db.database import Database
+from tallystick.db.open import open_database
+from tallystick.domain.commands import CreateToken, OpenLedger, PublishProtocol, RevokeToken
+from tallystick.domain.ids import SYSTEM, Role, TokenId
+from tallystick.errors import ConflictError, InvalidError
+from tallystick.execution.backend import Backend
+from tallystick.execution.local import LocalBackend
+from tallystick.ledger import tables as ledger_tables
+from tallystick.ledger.keys import Signer
+from tallystick.ledger.ledger import Ledger
+from tallystick.projections import tables as projection_tables
+from tallystick.projections import tokens
+from tallystick.projections.replay import bring_up_to_date
+from tallystick.store.series import Series
+
+_log = logging.getLogger(__name__)
+
+LOCK_FILE = "server.lock"
+SERVER_FILE = "server.json"
+KEY_FILE = "ledger.key"
+MINT_FILE = "attempt.key"
+ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
+AGENT_TOKEN_FILE = "agent.token"  # noqa: S105 - the name of a file
+
+MIN_ADMIN_TOKEN_LENGTH = 32
+"""A token from outside is hashed into the ledger: a short one could be guessed from there."""
+
+_MOVES_QUEUE = frozenset({"run.queued", "run.ended"})
+_MOVES_ATTEMPTS = frozenset({"run.stop_requested"})
+
+GRACEFUL_SECONDS = 2
+"""How long open streams may hold up the end."""
+
+
+class Server:
+    """All parts of one server, and the order in which they start and stop."""
+
+    def __init__(self, settings: Settings, *, clock: Clock, backend: Backend | None = None) -> None:
+        """Take the data directory, load what it holds, start nothing. Use `build`."""
+        data_dir = settings.server.data_dir
+        self.settings = settings
+        self.clock = clock
+        self._lock = _take(data_dir)
+        self.server_file = data_dir / SERVER_FILE
+        self.runs_dir = data_dir / "runs"
+        durable.make_directory(self.runs_dir)
+        self.database = _open(settings)
+        self.ledger = Ledger(_signer(data_dir / KEY_FILE))
+        self.backend: Backend = backend or LocalBackend()
+        self.feed = Feed()
+        self.vault = Vault(self.runs_dir)
+        mint = Mint(load_key(data_dir / MINT_FILE, clock))
+        self.handler = CommandHandler(
+            self.database, self.ledger, clock, vault=self.vault, on_commit=self._committed
+        )
+        self.max_concurrent = settings.execution.max_concurrent or self.backend.slots()
+        launcher = Launcher(
+            self.database,
+            self.handler,
+            self.backend,
+            clock=clock,
+            vault=self.vault,
+            mint=mint,
+            settings=LaunchSettings(
+                runs_dir=self.runs_dir,
+                server_file=self.server_file,
+                base_environment=base_environment(),
+                grace_seconds=settings.execution.grace_seconds,
+                record_tree=settings.execution.record_tree,
+            ),
+        )
+        scheduler = Scheduler(
+            self.database,
+            self.handler,
+            launcher,
+            clock=clock,
+            mint=mint,
+            backend_name=self.backend.name,
+            max_concurrent=self.max_concurrent,
+        )
+        reconciler = Reconciler(
+            self.database,
+            self.handler,
+            launcher,
+            self.backend,
+            clock=clock,
+            grace_seconds=settings.execution.grace_seconds,
+        )
+        self.series = Series(self.runs_dir)
+        sealer = Sealer(self.database, self.handler, self.runs_dir, clock=clock)
+        poll = settings.execution.poll_seconds
+        self.scheduler = Service("tally-scheduler", scheduler.tick, poll_seconds=poll)
+        self.reconciler = Service("tally-reconciler", reconciler.tick, poll_seconds=poll)
+        self.sealer = Service("tally-sealer", sealer.tick, poll_seconds=15.0)
+        self.app = create_app(
+            Services(
+                database=self.database,
+                ledger=self.ledger,
+                handler=self.handler,
+                feed=self.feed,
+                clock=clock,
+                settings=settings,
+                series=self.series,
+                sealer=sealer,
+                backend=self.backend,
+                max_concurrent=self.max_concurrent,
+                runs_dir=self.runs_dir,
+            )
+        )
+
+    def start(self) -> None:
+        """Write what every start writes, then begin to schedule; needs no event loop."""
+        self.handler.start()
+        if self.handler.broken is None:
+            self._settle_ledger()
+        self.backend.watch(self.reconciler.wake)
+        for service in (self.reconciler, self.scheduler, self.sealer):
+            service.start()
+
+    def stop(self) -> None:
+        """End every part in the reverse order; running runs go on. May be repeated."""
+        for service in (self.sealer, self.scheduler, self.reconciler):
+            service.stop()
+        self.handler.close()
+        self.backend.close()
+        self.database.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def run(self, ready: Callable[[str], None] | None = None) -> None:
+        """Answer requests until SIGTERM or Ctrl-C; `ready` gets the URL once they are answered."""
+        listener = _listen(self.settings)
+        host, port = listener.getsockname()[:2]
+        url = f"http://{'[' + host + ']' if ':' in host else host}:{port}"
+        config = uvicorn.Config(
+            self.app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            lifespan="off",
+        )
+        try:
+            _Answering(config, self, url, ready).run(sockets=[listener])
+        finally:
+            listener.close()
+            self.stop()
+
+    def announce(self, url: str) -> None:
+        """Say where the server answers: for clients, for supervisors, and for whoever asked."""
+        token_file = self.settings.server.data_dir / ADMIN_TOKEN_FILE
+        document = {"url": url, "pid": os.getpid(), "token_file": str(token_file)}
+        content = json.dumps(document).encode() + b"\n"
+        durable.write(self.server_file, content)
+        if self.settings.server.ready_file is not None:
+            durable.write(self.settings.server.ready_file, content)
+
+    def _committed(self, committed: Committed) -> None:
+        """From the writer's thread: wake those who wait and those who work."""
+        self.feed.committed(committed)
+        if committed.types & _MOVES_QUEUE:
+            self.scheduler.wake()
+        if committed.types & _MOVES_ATTEMPTS:
+            self.reconciler.wake()
+
+    def _settle_ledger(self) -> None:
+        """The first entry, the standing tokens, the texts of the protocol."""
+        if self.ledger.size == 0:
+            opening = OpenLedger(origin=self.ledger.origin, vkey=self.ledger.vkey)
+            self.handler.handle(opening, by=SYSTEM)
+        data_dir = self.settings.server.data_dir
+        given = self.settings.auth.admin_token
+        self._standing_token(
+            data_dir / ADMIN_TOKEN_FILE, Role.ADMINISTRATOR, given.reveal() if given else None
+        )
+        self._standing_token(data_dir / AGENT_TOKEN_FILE, Role.AGENT, None)
+        for text in published_texts():
+            command = PublishProtocol(skill=text.id, sha256=text.sha256)
+            self.handler.handle(command, by=SYSTEM)
+
+    def _standing_token(self, path: Path, role: Role, given: str | None) -> None:
+        """A token in a file of the data directory, known to the ledger by its hash."""
+        if given is not None and len(given) < MIN_ADMIN_TOKEN_LENGTH:
+            raise InvalidError(
+                f"TALLY_ADMIN_TOKEN has {len(given)} characters; at least "
+                f"{MIN_ADMIN_TOKEN_LENGTH} are needed",
+                code="token_weak",
+                hint="python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one",
+            )
+        old = path.read_text().strip() if path.exists() else None
+        secret = given or old or secret_text(role, self.clock.token_bytes(32))
+        if old is not None and old != secret:
+            self._revoke(old)
+        with self.database.read() as tx:
+            known = tokens.by_hash(tx, hash_of(secret))
+        if known is not None and known.revoked_at is not None:
+            secret, known = secret_text(role, self.clock.token_bytes(32)), None
+        if known is None:
+            command = CreateToken(
+                token=TokenId(self.clock.new_id("tok")), role=role, sha256=hash_of(secret)
+            )
+            self.handler.handle(command, by=SYSTEM)
+        if old != secret:
+            durable.write(path, secret.encode() + b"\n")
+
+    def _revoke(self, secret: str) -> None:
+        """Close a token that another one replaces."""
+        with self.database.read() as tx:
+            known = tokens.by_hash(tx, hash_of(secret))
+        if known is not None:
+            self.handler.handle(RevokeToken(token=known.id), by=SYSTEM)
+
+
+class _Answering(uvicorn.Server):
+    """uvicorn, told when requests are answered and when they no longer are."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server: Server,
+        url: str,
+        ready: Callable[[str], None] | None,
+    ) -> None:
+        super().__init__(config)
+        self._tally = server
+        self._url = url
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the parts, then listen, then say so."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._tally.start)
+        self._tally.feed.attach(loop, position=self._tally.ledger.size - 1)
+        await super().startup(sockets=sockets)
+        if self.started:
+            await loop.run_in_executor(None, self._tally.announce, self._url)
+            if self._ready is not None:
+                self._ready(self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let waiting requests go, then stop listening."""
+        self._tally.feed.close()
+        await super().shutdown(sockets=sockets)
+
+
+def build(
+    settings: Settings, *, clock: Clock | None = None, backend: Backend | None = None
+) -> Server:
+    """A server over its data directory, not started yet.
+
+    Raises `ConflictError` when another server holds the directory, `CorruptLedgerError` when the
+    database is damaged, `InvalidError` for settings that cannot work.
+    """
+    if settings.server.host not in {"127.0.0.1", "::1", "localhost"}:
+        _log.warning(
+            "listening beyond loopback on %s; every route needs a token", settings.server.host
+        )
+    return Server(settings, clock=clock or SystemClock(), backend=backend)
+
+
+def _take(data_dir: Path) -> int:
+    """Hold the data directory for this process's life; a second server is refused."""
+    durable.make_directory(data_dir)
+    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise ConflictError(
+            f"another server uses the data directory {data_dir}",
+            code="data_dir_in_use",
+            hint=f"it answers at the address in {data_dir / SERVER_FILE}; stop it first, "
+            "or give this one another --data-dir",
+        ) from error
+    return descriptor
+
+
+def _open(settings: Settings) -> Database:
+    """The database, with every table there and every projection of this version."""
+    database = open_database(settings.database_url)
+    database.create(ledger_tables.metadata, append_only=[ledger_tables.entries])
+    database.create(projection_tables.metadata)
+    if bring_up_to_date(database):
+        _log.warning("the tables were rebuilt from the ledger for this version")
+    return database
+
+
+def _signer(path: Path) -> Signer:
+    """The ledger's key, made with the ledger; its origin is random and its own."""
+    if path.exists():
+        return Signer.load(path)
+    return Signer.create(path, f"tally.local/{secrets.token_hex(8)}")
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket, bound before anything is promised."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise ConflictError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            code="port_in_use",
+            hint="give another --port, or --port 0 to have a free one picked",
+        ) from error
+    listener.set_inheritable(False)
+    return listener
