@@ -69,6 +69,8 @@ class _Pending:
     records: list[Record] = field(default_factory=list)
     repeat: SeenRequest | None = None
     refusal: Exception | None = None
+    again: bool = False
+    """Whether an earlier commit of it seemed to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class CommandHandler:
             group[0].future.set_exception(error)
             return
         for member in group:
-            member.records, member.repeat, member.refusal = [], None, None
+            member.records, member.repeat, member.refusal, member.again = [], None, None, True
             self._commit([member])
 
     def _write(self, group: Sequence[_Pending]) -> list[Accepted | None]:
@@ -233,7 +235,7 @@ class CommandHandler:
         records: list[Record] = []
         for member in group:
             try:
-                member.repeat = facts.repeated(world, member.command)
+                member.repeat = facts.repeated(world, member.command, again=member.again)
                 found = (
                     []
                     if member.repeat is not None

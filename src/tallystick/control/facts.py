@@ -40,16 +40,19 @@ def subject_of(command: cm.Command) -> str:
             return command.run
 
 
-def repeated(world: World, command: cm.Command) -> SeenRequest | None:
+def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest | None:
     """The original of a request whose key, or whose own fresh id, is in the ledger already.
 
-    The second happens when a commit was applied although it seemed to fail.
+    The second can only be when a command is tried `again`: its commit was applied although it
+    seemed to fail.
     """
     mark: RequestMark | None = getattr(command, "request", None)
     if mark is not None:
         seen = world.request(mark.k)
         if seen is not None:
             return check_repeat(seen, mark)
+    if not again:
+        return None
     made: runs.Run | sweeps.Sweep | tokens.Token | None = None
     match command:
         case cm.RegisterRun():

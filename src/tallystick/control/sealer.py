@@ -19,7 +19,7 @@ from tallystick.domain.commands import ReportSealed
 from tallystick.domain.ids import SYSTEM
 from tallystick.domain.run import Run
 from tallystick.domain.status import Phase
-from tallystick.projections import runs
+from tallystick.projections import attempts, runs
 from tallystick.projections.tables import unsealed
 
 SEAL_BYTES: Final = 8 * 1024 * 1024
@@ -55,12 +55,14 @@ class Sealer:
         with self._database.read() as tx:
             waiting = {row["run"]: row["since"] for row in tx.fetch(select(unsealed))}
             found = runs.many(tx, list(waiting)) if waiting else []
+            newest = attempts.many(tx, [run.attempt for run in found if run.attempt])
+        sealed = {attempt.run: attempt.posted_bytes or 0 for attempt in newest}
         now = self._clock.now()
         for run in found:
             path = self._runs_dir / run.id / "metrics" / "posted.jsonl"
             size = path.stat().st_size if path.exists() else 0
             due = run.phase is Phase.ENDED or now - waiting[run.id] >= SEAL_MS
-            if run.attempt is not None and (due or size >= SEAL_BYTES):
+            if run.id in sealed and (due or size - sealed[run.id] >= SEAL_BYTES):
                 self._seal(run, path, size)
 
     def _seal(self, run: Run, path: Path, size: int) -> None:

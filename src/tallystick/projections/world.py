@@ -40,7 +40,7 @@ class Shelf(Generic[S]):
         self._dirty: dict[str, S] = {}
 
     def get(self, tx: Transaction | None, key: str) -> S | None:
-        """A state, from memory or from its row."""
+        """A state, from memory or from its row; None when there is none."""
         state = self._dirty.get(key) or self._clean.get(key)
         if state is not None or tx is None:
             return state
@@ -51,6 +51,13 @@ class Shelf(Generic[S]):
         loaded = self._shape.load(rows[0])
         self._clean[key] = loaded
         return loaded
+
+    def get_or(self, tx: Transaction | None, key: str, default: S) -> S:
+        """A state that counts as `default` until an entry moves it."""
+        state = self.get(tx, key)
+        if state is None:
+            state = self._clean[key] = default
+        return state
 
     def put(self, key: str, state: S) -> None:
         """The state after a fact."""
@@ -129,11 +136,11 @@ class World:
 
     def policy(self) -> policies.Policy:
         """The policy in force."""
-        return self._policy.get(self.tx, "policy") or policies.Policy()
+        return self._policy.get_or(self.tx, "policy", policies.Policy())
 
     def totals(self) -> Totals:
         """Runs that are not archived, by status."""
-        return self._totals.get(self.tx, "all") or Totals()
+        return self._totals.get_or(self.tx, "all", Totals())
 
     def request(self, key: str) -> requests.SeenRequest | None:
         """An earlier request with the same Idempotency-Key."""

@@ -1,0 +1,240 @@
+"""Any history of commands: the fold of the ledger, the tables and a rebuild say the same."""
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    rule,
+)
+from sqlalchemy import delete, select
+
+from tallystick.control.commands import Accepted
+from tallystick.domain import commands as cm
+from tallystick.domain.events import MintedToken
+from tallystick.domain.ids import (
+    SYSTEM,
+    AttemptId,
+    Enforcement,
+    RequestMark,
+    RunId,
+    SweepId,
+    TokenId,
+)
+from tallystick.domain.run import Run
+from tallystick.domain.status import Phase, Status, Tally, flatten
+from tallystick.errors import Refusal
+from tallystick.projections import runs, sessions, sweeps, tables, totals
+from tallystick.projections.audit import verify_database
+from tallystick.projections.replay import entries_of, record_of, replay
+from tallystick.projections.world import World
+from tallystick.testing.spine import AGENT, PERSON, Spine, spine
+
+SESSIONS = st.sampled_from([None, "", "chat-1", "chat-2", "$CHAT_SESSION_ID", "<session_id>", "ü☂"])
+WORDS = st.text(min_size=0, max_size=12)
+
+
+class History(RuleBasedStateMachine):
+    """Agents, people, supervisors and the server itself, in any order."""
+
+    swept: Bundle[SweepId] = Bundle("swept")
+    started: Bundle[RunId] = Bundle("started")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.directory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+        self.spine: Spine = self._stack.enter_context(spine(self.directory))
+        self.ended: dict[str, tuple[Any, ...]] = {}
+
+    def teardown(self) -> None:
+        report = verify_database(self.spine.database)
+        assert report.problems == []
+        self._fold_equals_tables()
+        self._stack.close()
+        shutil.rmtree(self.directory)
+
+    def ask(self, command: cm.Command, **kwargs: Any) -> Accepted | None:
+        try:
+            return self.spine.handler.handle(command, **kwargs)
+        except Refusal:
+            return None
+
+    def run_state(self, run: str) -> Run:
+        with self.spine.database.read() as tx:
+            found = runs.get(tx, run)
+        assert found is not None
+        return found
+
+    @rule(target=swept, session=SESSIONS, name=WORDS, key=st.sampled_from([None, "a", "b"]))
+    def create_sweep(self, session: str | None, name: str, key: str | None) -> Any:
+        texts = self.spine.texts()
+        mark = RequestMark(key, "body") if key else None
+        command = cm.CreateSweep(
+            sweep=SweepId(self.spine.clock.new_id("swp")),
+            name=texts.add(name),
+            session=session,
+            request=mark,
+        )
+        accepted = self.ask(command, by=AGENT, texts=texts)
+        return SweepId(accepted.subject) if accepted and accepted.sweep else multiple()
+
+    @rule(
+        target=started,
+        sweep=st.one_of(st.none(), swept),
+        session=SESSIONS,
+        start=st.booleans(),
+        command=st.sampled_from(["", "true", "API_TOKEN=hunter2hunter2 python t.py", "x\0y"]),
+    )
+    def register(self, sweep: Any, session: str | None, start: bool, command: str) -> Any:
+        texts = self.spine.texts()
+        wish = cm.RegisterRun(
+            run=RunId(self.spine.clock.new_id("run")),
+            name=texts.add("n"),
+            command=texts.add(command),
+            workdir=texts.add("/tmp"),
+            sweep=sweep,
+            session=session,
+            start=start,
+            params={"lr": "0.1", "seed": 3},
+        )
+        accepted = self.ask(wish, by=AGENT, texts=texts)
+        return RunId(accepted.subject) if accepted else multiple()
+
+    @rule(run=started, kind=st.sampled_from(["queue", "stop", "archive", "unarchive"]))
+    def move(self, run: RunId, kind: str) -> None:
+        wish = {
+            "queue": cm.QueueRun(run=run),
+            "stop": cm.StopRun(run=run),
+            "archive": cm.ArchiveRun(run=run),
+            "unarchive": cm.UnarchiveRun(run=run),
+        }[kind]
+        self.ask(wish, by=AGENT)
+
+    @rule(run=started, name=WORDS)
+    def edit(self, run: RunId, name: str) -> None:
+        texts = self.spine.texts()
+        self.ask(cm.EditRun(run=run, name=texts.add(name)), by=AGENT, texts=texts)
+
+    @rule(run=started)
+    def assign(self, run: RunId) -> None:
+        number = self.spine.clock.new_id("att")
+        self.ask(
+            cm.AssignAttempt(
+                run=run,
+                attempt=AttemptId(number),
+                backend="local",
+                run_token=MintedToken(token=TokenId("tok" + number[3:]), sha256="aa" + number),
+                supervisor_token=MintedToken(
+                    token=TokenId("tok_f" + number[5:]), sha256="bb" + number
+                ),
+            ),
+            by=SYSTEM,
+        )
+
+    @rule(
+        run=started,
+        kind=st.sampled_from(
+            ["submitted", "started", "sealed", "vanished", "exit", "lost", "ended"]
+        ),
+        n=st.integers(1, 6),
+        cause=st.sampled_from(["exited", "stop", "workdir_missing"]),
+        code=st.sampled_from([0, 3]),
+    )
+    def report(self, run: RunId, kind: str, n: int, cause: str, code: int) -> None:
+        attempt = self.run_state(run).attempt
+        if attempt is None:
+            return
+        texts = self.spine.texts()
+        about: dict[str, Any] = {"run": run, "attempt": attempt}
+        wish: cm.Command = {
+            "submitted": cm.RecordSubmission(**about, native=texts.add("local:1")),
+            "started": cm.ReportStarted(**about, n=n, at=1_700_000_000_000, git_head="ab"),
+            "sealed": cm.ReportSealed(**about, n=n, stream="output", bytes=n, sha256="00"),
+            "vanished": cm.RecordSupervisorLost(**about),
+            "exit": cm.RecordExit(**about, exit_code=code),
+            "lost": cm.RecordLost(**about, reason_code="supervisor_killed"),
+            "ended": cm.ReportEnded(
+                **about, n=n, at=1_700_000_000_001, cause=cause, exit_code=code
+            ),
+        }[kind]
+        self.ask(wish, by=SYSTEM, texts=texts)
+
+    @rule(who=st.sampled_from([AGENT, PERSON]), session=st.sampled_from(Enforcement))
+    def set_policy(self, who: Any, session: Enforcement) -> None:
+        accepted = self.ask(cm.SetPolicy(session=session, sweep=session), by=who)
+        assert who is not AGENT or accepted is None
+
+    @rule()
+    def restart(self) -> None:
+        """Everything in memory is gone; what was acknowledged is there."""
+        with self.spine.database.read() as tx:
+            before = runs.page(tx, runs.RunFilter(archived=None), limit=100)
+        self._stack.close()
+        self.spine = self._stack.enter_context(spine(self.directory, clock=self.spine.clock))
+        with self.spine.database.read() as tx:
+            assert runs.page(tx, runs.RunFilter(archived=None), limit=100) == before
+
+    @invariant()
+    def what_has_ended_stays_as_it_ended(self) -> None:
+        with self.spine.database.read() as tx:
+            for run in runs.page(tx, runs.RunFilter(archived=None), limit=1000):
+                started = run.started_at is not None
+                assert run.status is flatten(run.phase, run.outcome, started=started)
+                if run.phase is Phase.ENDED:
+                    end = (run.outcome, run.exit_code, run.reason_code, run.command, run.ended_at)
+                    assert self.ended.setdefault(run.id, end) == end
+
+    @invariant()
+    def counters_are_what_counting_gives(self) -> None:
+        with self.spine.database.read() as tx:
+            everything = runs.page(tx, runs.RunFilter(archived=None), limit=1000)
+            assert totals.get(tx) == _count(r for r in everything if not r.archived)
+            for sweep in sweeps.page(tx, limit=100):
+                assert sweep.runs == _count(r for r in everything if r.sweep == sweep.id)
+            for session in sessions.page(tx, limit=100):
+                assert session.runs == _count(r for r in everything if r.session == session.id)
+
+    def _fold_equals_tables(self) -> None:
+        """Replay into emptied tables and compare; `verify_database` did so in a scratch one."""
+        database = self.spine.database
+        with database.write() as tx:
+            before = {t.name: tx.fetch(select(t)) for t in tables.metadata.sorted_tables}
+            for table in tables.metadata.sorted_tables:
+                if not table.name.startswith("op_"):
+                    tx.execute(delete(table))
+            replay(tx, tx)
+            for table in tables.metadata.sorted_tables:
+                rows = {tuple(row.values()) for row in tx.fetch(select(table))}
+                assert rows == {tuple(row.values()) for row in before[table.name]}
+        fold = World()
+        with database.read() as tx:
+            for entry in entries_of(tx):
+                fold.apply(record_of(entry))
+            for run in runs.page(tx, runs.RunFilter(archived=None), limit=1000):
+                assert fold.run(run.id) == run
+
+
+def _count(found: Any) -> Tally:
+    tally = Tally()
+    for run in found:
+        tally = tally.moved(None, Status(run.status))
+    return tally
+
+
+History.TestCase.settings = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestHistory = pytest.mark.timeout(900)(History.TestCase)
