@@ -27,7 +27,7 @@ from tallystick.domain.request import SeenRequest
 from tallystick.domain.run import Run
 from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
-from tallystick.errors import ConflictError, CorruptLedgerError, TallystickError, UnavailableError
+from tallystick.errors import CorruptLedgerError, TallystickError, UnavailableError
 from tallystick.ledger.ledger import Appended, Draft, Ledger, Payload
 from tallystick.projections.world import World
 from tallystick.wire.views import Receipt
@@ -194,19 +194,33 @@ class CommandHandler:
                 member.future.set_result(answer)
 
     def _recover(self, group: Sequence[_Pending], error: Exception) -> None:
-        """After a failed group: catch up with the database, then try each command alone."""
+        """After a failed group: see whether it was applied all the same, then answer or retry.
+
+        A group is tried again, command by command, when the ledger has moved (another server, or
+        a commit that only seemed to fail) and when one of its commands may be the reason. When
+        the database is out of reach, everybody hears so at once.
+        """
         if isinstance(error, CorruptLedgerError):
             self._broken = error
-        moved = isinstance(error, ConflictError) and error.code == "ledger_moved"
-        if moved:
-            with self._database.read() as tx:
-                self._ledger.load(tx)
-        if len(group) == 1 and not moved:
-            group[0].future.set_exception(error)
+        moved = self._caught_up()
+        passing = isinstance(error, UnavailableError | CorruptLedgerError)
+        if not moved and (passing or len(group) == 1):
+            for member in group:
+                member.future.set_exception(error)
             return
         for member in group:
             member.records, member.repeat, member.refusal, member.again = [], None, None, True
             self._commit([member])
+
+    def _caught_up(self) -> bool:
+        """Load the ledger's head again; whether it is not the one that was left."""
+        left = self._ledger.size
+        try:
+            with self._database.read() as tx:
+                self._ledger.load(tx)
+        except TallystickError:
+            return False
+        return self._ledger.size != left
 
     def _write(self, group: Sequence[_Pending]) -> list[Accepted | None]:
         """Decide, append, move the tables, commit; then tell those who wait."""

@@ -29,7 +29,7 @@ from tallystick.domain.events import (
     RunStarted,
     RunStopRequested,
 )
-from tallystick.domain.ids import AttemptId, RunId, Text
+from tallystick.domain.ids import AttemptId, RunId, Text, TokenId
 from tallystick.domain.run import Run
 from tallystick.domain.status import Outcome
 
@@ -65,6 +65,8 @@ class Attempt:
     run: RunId
     number: int
     backend: str
+    run_token: TokenId
+    """Closed when the run ends."""
     active: bool = True
     native: Text | None = None
     """The backend's own name for it."""
@@ -233,6 +235,7 @@ def assigned(record: Record, event: AttemptAssigned) -> Attempt:
         run=RunId(record.stream),
         number=event.number,
         backend=event.backend,
+        run_token=event.run_token.token,
         assigned_at=record.ts,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tallystick.domain.events import MintedToken
 from tallystick.domain.ids import (
     AttemptId,
+    Enforcement,
     RequestMark,
     Role,
     RunId,
@@ -14,7 +15,6 @@ from tallystick.domain.ids import (
     Text,
     TokenId,
 )
-from tallystick.domain.policy import Enforcement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

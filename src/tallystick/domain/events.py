@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from tallystick.domain.ids import (
     AttemptId,
+    Enforcement,
     RequestMark,
     Role,
     RunId,
@@ -19,7 +20,6 @@ from tallystick.domain.ids import (
     Text,
     TokenId,
 )
-from tallystick.domain.policy import Enforcement
 from tallystick.domain.status import Outcome
 
 

@@ -30,6 +30,13 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
+class Enforcement(StrEnum):
+    """What happens to a request that breaks a rule of the policy."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+
+
 PEOPLE = frozenset({Role.ADMINISTRATOR, Role.RESEARCHER})
 """Roles that stand for a person; only they may set policy (P1.2)."""
 

@@ -4,26 +4,41 @@ A refusal carries the call to make instead; a violation is a mark on the record.
 """
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
-from tallystick.domain.ids import UNATTRIBUTED, Actor, SessionId
+from tallystick.domain.commands import SetPolicy
+from tallystick.domain.events import Fact, PolicySet
+from tallystick.domain.ids import PEOPLE, UNATTRIBUTED, Actor, Enforcement, SessionId
 from tallystick.errors import ForbiddenError, InvalidError, PolicyError
-
-
-class Enforcement(StrEnum):
-    """What happens to a request that breaks a rule."""
-
-    ENFORCE = "enforce"
-    WARN = "warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The rules in force; enforcing unless a person said otherwise."""
 
+    id: str = "policy"
+    """There is one."""
     session: Enforcement = Enforcement.ENFORCE
     sweep: Enforcement = Enforcement.ENFORCE
+
+
+def decide_set(state: Policy, command: SetPolicy, *, by: Actor) -> list[Fact]:
+    """Only a person may change the policy (P1.2); raises `ForbiddenError`."""
+    if by.role not in PEOPLE:
+        raise ForbiddenError(
+            f"policy is set by people; this token's role is {by.role}",
+            code="people_only",
+            hint="ask the researcher to set it with their own token",
+        )
+    wanted = PolicySet(session=command.session or state.session, sweep=command.sweep or state.sweep)
+    if (wanted.session, wanted.sweep) == (state.session, state.sweep):
+        return []
+    return [Fact(state.id, wanted)]
+
+
+def after_set(state: Policy, event: PolicySet) -> Policy:
+    """State after `policy.set`."""
+    return replace(state, session=event.session, sweep=event.sweep)
 
 
 SESSION_MISSING = "session_missing"

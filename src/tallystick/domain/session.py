@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from tallystick.domain.events import Fact, Record, SessionOpened
 from tallystick.domain.ids import SessionId
-from tallystick.domain.status import Tally
+from tallystick.domain.status import Status, Tally
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +42,18 @@ def opened(record: Record) -> Session:
 def touched(state: Session, record: Record) -> Session:
     """Any entry of the session moves its last moment."""
     return replace(state, last_at=max(state.last_at, record.ts))
+
+
+def counted(state: Session, before: Status | None, after: Status) -> Session:
+    """One of its runs changed its status."""
+    return replace(state, runs=state.runs.moved(before, after))
+
+
+def with_sweeps(state: Session, change: int) -> Session:
+    """Sweeps came or went."""
+    return replace(state, sweeps=state.sweeps + change)
+
+
+def marked(state: Session) -> Session:
+    """One of its requests broke a rule."""
+    return replace(state, violations=state.violations + 1)

@@ -1,6 +1,6 @@
 """State and outcome kept apart, and the one word that is shown to people and agents (P3.3)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -112,3 +112,11 @@ def sweep_status(tally: Tally, *, draft: bool) -> str:
     if tally.failed:
         return "failed"
     return "completed" if tally.finished else "canceled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """All runs that are not archived, by status: what capacity and health are told from."""
+
+    id: str = "all"
+    runs: Tally = field(default_factory=Tally)
