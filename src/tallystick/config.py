@@ -4,6 +4,7 @@ Sources in order: flag, `TALLY_…`, `tally.toml`, default. Unknown keys are err
 stars. Units stand in the names.
 """
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -181,8 +182,8 @@ def _found_file(env: Mapping[str, str]) -> Path | None:
 def _read_file(path: Path) -> dict[str, Any]:
     """Parsed TOML."""
     try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        return tomllib.loads(path.read_bytes().decode())
+    except (OSError, ValueError) as error:  # not UTF-8, or not TOML
         raise InvalidError(
             f"{path}: cannot be read: {error}", code="settings_unreadable"
         ) from error
@@ -227,6 +228,12 @@ def _pick(
 
 def _convert(key: str, hint: str, raw: Any) -> Any:
     """A raw value as the type that its field names."""
+    if ("Secret" in hint or "Path" in hint or hint == "str") and not isinstance(raw, str | Path):
+        raise InvalidError(
+            f"{key}: expected text, found {type(raw).__name__}", code="setting_invalid"
+        )
+    if not str(raw):
+        raise InvalidError(f"{key}: expected text, found none", code="setting_invalid")
     if "Secret" in hint:
         return Secret(str(raw))
     if "Path" in hint:
@@ -248,13 +255,25 @@ def _boolean(key: str, raw: Any) -> bool:
     raise InvalidError(f"{key}: expected true or false, found {raw!r}", code="setting_invalid")
 
 
+_ABOVE_ZERO = frozenset(
+    {"server.max_body_bytes", "execution.max_concurrent", "execution.poll_seconds"}
+)
+"""Settings with which nothing would work when they were 0."""
+
+
 def _number(key: str, raw: Any, *, whole: bool) -> int | float:
-    """A number that is not negative."""
+    """A finite number that is not negative, and within what its setting allows."""
     try:
         value = int(str(raw)) if whole else float(str(raw))
     except ValueError:
         value = -1
-    if value < 0:
-        expected = "a whole number" if whole else "a number"
+    expected = "a whole number" if whole else "a number"
+    if key in _ABOVE_ZERO:
+        expected += " above 0"
+    if key == "server.port":
+        expected += " up to 65535"
+    too_small = value < 0 or (value == 0 and key in _ABOVE_ZERO)
+    too_large = value == math.inf or (key == "server.port" and value > 65_535)
+    if too_small or too_large or value != value:  # noqa: PLR0124 - NaN is not itself
         raise InvalidError(f"{key}: expected {expected}, found {raw!r}", code="setting_invalid")
     return value

@@ -10,8 +10,10 @@ import json
 import logging
 import os
 import secrets
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -259,6 +261,23 @@ class _Answering(uvicorn.Server):
         self._tally = server
         self._url = url
         self._ready = ready
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C end the loop, and nothing but the loop: the parts are stopped after.
+
+        uvicorn's own raises the signal again once it is done, which would end the process before
+        the ledger and the database are closed.
+        """
+        previous = {
+            number: signal.signal(number, self.handle_exit)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the parts, then listen, then say so."""

@@ -68,9 +68,9 @@ def test_a_failure_says_its_last_words(server: ServerProcess, sweep: str) -> Non
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"command": ""}, "command_empty"),
+        ({"command": ""}, "text_empty"),
         ({"command": "true", "workdir": "/no/such/place"}, "workdir_missing"),
-        ({"command": "true", "workdir": "relative/path"}, "workdir_missing"),
+        ({"command": "true", "workdir": "relative/path"}, "workdir_relative"),
     ],
 )
 def test_what_cannot_run_is_refused_with_the_next_call(
@@ -154,7 +154,7 @@ def test_metrics_written_to_the_file_arrive_exactly(server: ServerProcess, sweep
     server.ended(run["id"])
 
     def arrived() -> Any:
-        series = server.get(f"/runs/{run['id']}/metrics")["metricSeries"]
+        series = server.get(f"/runs/{run['id']}/metrics").get("metricSeries", {})
         return series if len(series.get("loss", [])) == 100 else None
 
     series = eventually(arrived)

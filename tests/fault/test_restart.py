@@ -34,8 +34,8 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
         return
     from tallystick.testing.postgres import running_postgres
 
-    with running_postgres() as cluster:
-        yield cluster.fresh_database()
+    with running_postgres() as cluster, cluster.fresh_database() as url:
+        yield url.render_as_string(hide_password=False)
 
 
 @pytest.mark.timeout(300)
@@ -108,7 +108,7 @@ def test_sigterm_ends_the_server_and_no_run(tmp_path: Path) -> None:
         assert server.stop() == 0
         os.kill(pid, 0)  # still there
         server.start()
-        assert server.get(f"/runs/{run['id']}")["status"] == "running"
+        eventually(lambda: server.get(f"/runs/{run['id']}")["status"] == "running")
         server.post(f"/runs/{run['id']}/stop", {})
         done = server.ended(run["id"])
         assert done["status"] == "stopped"

@@ -105,6 +105,8 @@ class CommandHandler:
         self._world = World()
         self._line: queue.Queue[_Pending | None] = queue.Queue(MAX_WAITING)
         self._broken: TallystickError | None = None
+        self._door = threading.Lock()
+        self._closed = False  # guarded by _door
         self._thread = threading.Thread(target=self._run, name="tally-writer", daemon=True)
 
     @property
@@ -118,15 +120,20 @@ class CommandHandler:
             with self._database.read() as tx:
                 self._ledger.load(tx)
         except CorruptLedgerError as error:
-            _log.critical("the ledger does not verify; nothing will be written: %s", error)
-            self._broken = error
+            self._stop_writing(error)
         self._thread.start()
 
     def close(self) -> None:
-        """Commit what waits, then end the thread."""
+        """Commit what waits, then end the thread; what is submitted later is refused."""
+        with self._door:
+            self._closed = True
         if self._thread.is_alive():
             self._line.put(None)
             self._thread.join()
+        while not self._line.empty():  # only when it was never started
+            pending = self._line.get_nowait()
+            if pending is not None:
+                pending.future.set_exception(_closing())
 
     def submit(
         self, command: Command, *, by: Actor, texts: Texts | None = None
@@ -136,12 +143,16 @@ class CommandHandler:
         if self._broken is not None:
             future.set_exception(self._broken)
             return future
-        try:
-            self._line.put_nowait(_Pending(command, by, texts, future))
-        except queue.Full:
-            future.set_exception(
-                UnavailableError("too many commands are waiting; try again", code="overloaded")
-            )
+        with self._door:  # nothing gets in line behind the mark of the end
+            if self._closed:
+                future.set_exception(_closing())
+                return future
+            try:
+                self._line.put_nowait(_Pending(command, by, texts, future))
+            except queue.Full:
+                future.set_exception(
+                    UnavailableError("too many commands are waiting; try again", code="overloaded")
+                )
         return future
 
     def handle(self, command: Command, *, by: Actor, texts: Texts | None = None) -> Accepted:
@@ -154,15 +165,11 @@ class CommandHandler:
             pending = self._line.get()
             if pending is None:
                 return
-            group, last = self._gather(pending)
-            try:
+            waiting, last = self._gather(pending)
+            # A caller that has gone away by now wants nothing; from here on none can.
+            group = [one for one in waiting if one.future.set_running_or_notify_cancel()]
+            if group:
                 self._commit(group)
-            except Exception as error:  # noqa: BLE001 - the writer outlives a bug; callers hear
-                _log.exception("a group of commands failed unexpectedly")
-                self._world.forget()
-                for member in group:
-                    if not member.future.done():
-                        member.future.set_exception(error)
             if last:
                 return
 
@@ -181,9 +188,14 @@ class CommandHandler:
 
     def _commit(self, group: Sequence[_Pending]) -> None:
         """One transaction for the group; on failure, one for each of its commands."""
+        if self._broken is not None:
+            _refuse(group, self._broken)
+            return
         try:
             accepted = self._write(group)
-        except (TallystickError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - the writer outlives a bug; its caller hears
+            if not isinstance(error, TallystickError):
+                _log.exception("a group of %d commands failed unexpectedly", len(group))
             self._world.forget()
             self._recover(group, error)
             return
@@ -201,12 +213,11 @@ class CommandHandler:
         the database is out of reach, everybody hears so at once.
         """
         if isinstance(error, CorruptLedgerError):
-            self._broken = error
-        moved = self._caught_up()
+            self._stop_writing(error)
+        moved = self._broken is None and self._caught_up()
         passing = isinstance(error, UnavailableError | CorruptLedgerError)
         if not moved and (passing or len(group) == 1):
-            for member in group:
-                member.future.set_exception(error)
+            _refuse(group, self._broken or error)
             return
         for member in group:
             member.records, member.repeat, member.refusal, member.again = [], None, None, True
@@ -218,9 +229,17 @@ class CommandHandler:
         try:
             with self._database.read() as tx:
                 self._ledger.load(tx)
+        except CorruptLedgerError as error:
+            self._stop_writing(error)
+            return False
         except TallystickError:
             return False
         return self._ledger.size != left
+
+    def _stop_writing(self, error: CorruptLedgerError) -> None:
+        """From now on every command is refused; reading goes on."""
+        _log.critical("the ledger does not verify; nothing more will be written: %s", error)
+        self._broken = error
 
     def _write(self, group: Sequence[_Pending]) -> list[Accepted | None]:
         """Decide, append, move the tables, commit; then tell those who wait."""
@@ -328,6 +347,16 @@ class CommandHandler:
             if run is not None and run.sweep is not None:
                 touched[run.sweep] = record.seq
         return tuple(touched.items())
+
+
+def _closing() -> UnavailableError:
+    return UnavailableError("the server is stopping; try again", code="closing")
+
+
+def _refuse(group: Sequence[_Pending], error: Exception) -> None:
+    """Give everybody in the group the same answer."""
+    for member in group:
+        member.future.set_exception(error)
 
 
 def _drafts(records: Sequence[Record]) -> list[Draft]:

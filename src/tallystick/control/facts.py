@@ -130,7 +130,8 @@ def _register(world: World, command: cm.RegisterRun, by: Actor) -> list[Fact]:
     if command.parent is not None:
         run_of(world, command.parent)
     claimed = command.session
-    if not claimed and command.session_of_sweep and sweep is not None:
+    falls_back = command.session_of_sweep and by.session is None  # P1.2: the token's comes first
+    if not (claimed and claimed.strip()) and falls_back and sweep is not None:
         claimed = sweep.session
     attribution = policies.attribute(claimed, by=by, policy=policy, call="POST /runs")
     facts = sessions.opening(attribution.session, world.session(attribution.session))

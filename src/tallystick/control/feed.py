@@ -6,6 +6,7 @@ harmless: whoever waits looks at the stored facts again when the time is up.
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 
 from tallystick.control.commands import Committed
 
@@ -44,7 +45,8 @@ class Feed:
         """From the writer's thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._release, committed)
+            with suppress(RuntimeError):  # the loop was closed since: nobody waits there any more
+                loop.call_soon_threadsafe(self._release, committed)
 
     def close(self) -> None:
         """Let everybody go; on the event loop."""
@@ -54,26 +56,32 @@ class Feed:
 
     async def wait_for(self, stream: str, *, after_seq: int, timeout_seconds: float) -> bool:
         """True when `stream` got an entry later than `after_seq`, False when the time is up."""
-        if self._closed or self._last.get(stream, -1) > after_seq:
-            return not self._closed
-        waiters = self._waiters.setdefault(stream, set())
-        moved = await self._wait(waiters, timeout_seconds)
-        if not waiters and self._waiters.get(stream) is waiters:
-            del self._waiters[stream]
-        return moved
+        end = _end(timeout_seconds)
+        while not self._closed and self._last.get(stream, -1) <= after_seq:
+            waiters = self._waiters.setdefault(stream, set())
+            try:
+                if not await self._wait(waiters, end):
+                    return False
+            finally:
+                if not waiters and self._waiters.get(stream) is waiters:
+                    del self._waiters[stream]
+        return not self._closed
 
     async def wait_any(self, *, after_seq: int, timeout_seconds: float) -> int:
         """The newest position, as soon as it is later than `after_seq` or the time is up."""
-        if not self._closed and self._position <= after_seq:
-            await self._wait(self._anyone, timeout_seconds)
+        end = _end(timeout_seconds)
+        while not self._closed and self._position <= after_seq:
+            if not await self._wait(self._anyone, end):
+                break
         return self._position
 
-    async def _wait(self, waiters: set[asyncio.Future[None]], timeout_seconds: float) -> bool:
-        """Wait among `waiters`; always leaves them."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def _wait(self, waiters: set[asyncio.Future[None]], end: float) -> bool:
+        """Wait among `waiters` until `end`, by the loop's clock; always leaves them."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
         waiters.add(future)
         try:
-            await asyncio.wait_for(future, timeout_seconds)
+            await asyncio.wait_for(future, end - loop.time())
         except TimeoutError:
             return False
         finally:
@@ -90,6 +98,11 @@ class Feed:
         while len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
         _wake(self._anyone)
+
+
+def _end(timeout_seconds: float) -> float:
+    """When a wait that begins now is over, by the loop's clock."""
+    return asyncio.get_running_loop().time() + timeout_seconds
 
 
 def _wake(waiters: set[asyncio.Future[None]]) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from tallystick.clock import Clock
 from tallystick.control.commands import CommandHandler
 from tallystick.control.credentials import Mint
-from tallystick.control.redaction import restore
+from tallystick.control.redaction import missing_marks, restore
 from tallystick.control.texts import Texts
 from tallystick.control.vault import Vault
 from tallystick.db.database import Database
 from tallystick.domain.commands import RecordLost, RecordSubmission
 from tallystick.domain.ids import SYSTEM, AttemptId, Role, RunId
 from tallystick.domain.run import Run
-from tallystick.errors import CorruptLedgerError, Refusal
+from tallystick.errors import CorruptLedgerError, Refusal, UnavailableError
 from tallystick.execution.backend import Backend, Handle, Submission
 from tallystick.execution.bundle import write_bundle
 from tallystick.ledger.ledger import Ledger
@@ -76,6 +76,12 @@ class Launcher:
         except (Refusal, CorruptLedgerError) as error:
             self._give_up(run, attempt, error.detail)
             return
+        except OSError as error:
+            raise UnavailableError(
+                f"the run directory could not be written: {error.strerror}",
+                code="storage_failed",
+                hint="check free space and permissions of the data directory",
+            ) from error
         if run.stop_requested:  # the supervisor will find it, and execute nothing
             handle = Handle(attempt=attempt, directory=directory, native="")
             self._backend.cancel(handle, grace_seconds=self._settings.grace_seconds)
@@ -108,6 +114,8 @@ class Launcher:
             if text.c not in found:
                 raise CorruptLedgerError(f"run {run.id}: a text of it is missing or was erased")
             exact.append(found[text.c].decode())
+        for mark in (mark for text in exact for mark in missing_marks(text, secrets)):
+            raise CorruptLedgerError(f"run {run.id}: the secret behind {mark} is missing")
         environment = json.loads(exact[2]) if run.environment is not None else {}
         return Bundle(
             run=run.id,

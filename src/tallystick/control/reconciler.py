@@ -19,7 +19,7 @@ from tallystick.domain.attempt import Attempt
 from tallystick.domain.commands import RecordExit, RecordLost, RecordSupervisorLost
 from tallystick.domain.ids import SYSTEM
 from tallystick.domain.run import Run
-from tallystick.errors import UnavailableError
+from tallystick.errors import TallystickError, UnavailableError
 from tallystick.execution.backend import (
     Backend,
     Exited,
@@ -66,20 +66,28 @@ class Reconciler:
         self._started_at = clock.now()
 
     def tick(self) -> None:
-        """See every active attempt once."""
+        """See every active attempt once; what fails for one of them holds up no other."""
         with self._database.read() as tx:
             active = attempts.active(tx)
             by_id = {run.id: run for run in runs.many(tx, [a.run for a in active])}
             natives = Ledger.texts(tx, [a.native.c for a in active if a.native is not None])
         handles = {a.id: self._handle_of(a, natives) for a in active}
         sightings = self._backend.observe(list(handles.values()))
+        failed: TallystickError | OSError | None = None
         for attempt in active:
             run = by_id.get(attempt.run)
             sighting = sightings.get(attempt.id)
-            if run is not None and sighting is not None:
+            if run is None or sighting is None:
+                continue
+            try:
                 self._reconcile(run, attempt, sighting)
                 if run.stop_requested:
                     self._pass_on_stop(handles[attempt.id], sighting)
+            except (TallystickError, OSError) as error:
+                _log.warning("attempt %s could not be reconciled yet: %s", attempt.id, error)
+                failed = failed or error
+        if failed is not None:
+            raise failed  # so that the service comes back to it, and not too soon
 
     def _handle_of(self, attempt: Attempt, natives: dict[str, bytes]) -> Handle:
         """Where the backend finds an attempt."""

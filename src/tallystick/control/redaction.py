@@ -7,14 +7,16 @@ and comes back only when the command is launched. Misses are possible: this is a
 
 import hashlib
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SECRET_NAME = re.compile(
-    r"(?:^|[_-])(?:token|secret|password|passwd|passphrase|credentials?|api[_-]?key"
-    r"|access[_-]?key(?:[_-]id)?|private[_-]?key|secret[_-]?key|auth|cookie|dsn)$",
-    re.IGNORECASE,
+_WORDS = (
+    r"(?:token|secret|(?:pg)?password|passwd|passphrase|credentials?|api[_-]?key"
+    r"|access[_-]?key(?:[_-]id)?|private[_-]?key|secret[_-]?key|auth|cookie|dsn)"
 )
+
+SECRET_NAME = re.compile(rf"(?:^|[_-]){_WORDS}$", re.IGNORECASE)
 """Names of variables and flags whose values are secrets; `--max-tokens` and TOKENIZERS are not."""
 
 _KNOWN_FORMATS = re.compile(
@@ -30,14 +32,33 @@ _KNOWN_FORMATS = re.compile(
 )
 
 _NAMED = re.compile(
-    r"""(?P<name>--?[A-Za-z][A-Za-z0-9_-]*|[A-Za-z_][A-Za-z0-9_]*)
-        (?P<sep>\s*=\s*|\s+|:\s*)
-        (?P<quote>["']?)(?P<value>[^\s"'$<`][^\s"']{7,})(?P=quote)""",
-    re.VERBOSE,
+    rf"""(?<![A-Za-z0-9])(?P<word>{_WORDS})
+        (?P<sep>\\?["']?\s{{0,9}}[=:]\s{{0,9}}|\s{{1,9}})
+        (?: \\"(?P<escaped>[^"\\$`<][^"\\]*)\\"
+          | "(?P<double>[^"\\$`<](?:\\.|[^"\\])*)"
+          | '(?P<single>[^'<][^']*)'
+          | (?P<bare>[^\s"'$<`\\][^\s"']*) )""",
+    re.VERBOSE | re.IGNORECASE,
 )
+"""The end of a secret's name, and its value. No start is scanned twice: commands can be long."""
 
-_BEARER = re.compile(r"(?P<head>\bBearer\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
-_USERINFO = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s/:@]*:)(?P<value>[^\s/@]+)(?=@)")
+_NAME_CHARACTERS = string.ascii_letters + string.digits + "_-"
+_LONGEST_NAME = 128
+
+_SHORTEST = 8
+"""Shorter values stay: `--auth none`, `--token 512`; after the words below, every value goes."""
+_EVEN_SHORT = ("password", "passwd", "passphrase")
+_VALUES = ("escaped", "double", "single", "bare")
+
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]")
+_MARK = re.compile(r"\[redacted [A-Za-z0-9_-]* [0-9a-f]{12}\]")
+
+_BEARER = re.compile(
+    r"(?P<head>\bBearer\s{1,9})(?P<value>[A-Za-z0-9._~+/=-]{8,4096})", re.IGNORECASE
+)
+_USERINFO = re.compile(
+    r"(?P<head>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s/:@]{0,128}:)(?P<value>[^\s/@]{1,512})(?=@)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +79,18 @@ def redact(text: str, *, salt: bytes) -> Redacted:
         return mark
 
     def named(match: re.Match[str]) -> str:
-        name, separator = match["name"], match["sep"]
-        is_flag = name.startswith("-")
-        if not SECRET_NAME.search(name) or (not is_flag and separator.isspace()):
+        start = match.start()
+        before = match.string[max(0, start - _LONGEST_NAME) : start]
+        name = before[len(before.rstrip(_NAME_CHARACTERS)) :] + match["word"]
+        if match["sep"].isspace() and not name.startswith("-"):
+            return match[0]  # "the password protected" is prose; "--password protected" is not
+        group = next(group for group in _VALUES if match[group] is not None)
+        begin, end = match.span(group)
+        short = end - begin < _SHORTEST and not name.lower().endswith(_EVEN_SHORT)
+        if short or _MARK.match(match.string, begin):
             return match[0]
-        kept = f"{name}{separator}{match['quote']}"
-        return f"{kept}{cut(name.lstrip('-'), match['value'])}{match['quote']}"
+        mark = cut(name.lstrip("-"), match[group])
+        return f"{match[0][: begin - start]}{mark}{match[0][end - start :]}"
 
     text = _USERINFO.sub(lambda m: m["head"] + cut("password", m["value"]), text)
     text = _BEARER.sub(lambda m: m["head"] + cut("bearer", m["value"]), text)
@@ -90,9 +117,14 @@ def redact_environment(
 
 
 def mark_of(kind: str, value: str, *, salt: bytes) -> str:
-    """`[redacted:KIND:DIGEST]`; the digest is salted, so a short secret cannot be guessed."""
+    """`[redacted KIND DIGEST]`; the digest is salted, so a short secret cannot be guessed."""
     digest = hashlib.sha256(salt + value.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"[redacted:{kind}:{digest[:12]}]"
+    return f"[redacted {_UNFIT.sub('_', kind)} {digest[:12]}]"
+
+
+def missing_marks(text: str, secrets: Mapping[str, str]) -> list[str]:
+    """The marks in a recorded text whose secrets are not there."""
+    return [mark for mark in _MARK.findall(text) if mark not in secrets]
 
 
 def restore(text: str, secrets: Mapping[str, str]) -> str:

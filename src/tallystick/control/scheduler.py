@@ -44,13 +44,15 @@ class Scheduler:
         with self._database.read() as tx:
             free = self._max_concurrent - totals.get(tx).active
             chosen = runs.queued(tx, limit=free) if free > 0 else []
-        assigned = [(run, self._assign(run)) for run in chosen]
-        for run, attempt in assigned:
-            if attempt is not None:
-                self._launch(run, attempt)
+        for run in [self._assign(run) for run in chosen]:
+            if run is not None and run.attempt is not None:
+                self._launch(run, run.attempt)
 
-    def _assign(self, run: Run) -> AttemptId | None:
-        """The intent; None when the run was stopped meanwhile."""
+    def _assign(self, run: Run) -> Run | None:
+        """The intent, and the run as it is then (it may have been edited since it was chosen).
+
+        None when the run was stopped meanwhile.
+        """
         attempt = AttemptId(self._clock.new_id("att"))
         command = AssignAttempt(
             run=run.id,
@@ -60,10 +62,9 @@ class Scheduler:
             supervisor_token=self._mint.minted(attempt, Role.SUPERVISOR),
         )
         try:
-            self._handler.handle(command, by=SYSTEM)
+            return self._handler.handle(command, by=SYSTEM).run
         except ConflictError:
             return None
-        return attempt
 
     def _launch(self, run: Run, attempt: AttemptId) -> None:
         """The effect; what fails now is repeated by the reconciler."""

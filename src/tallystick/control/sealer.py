@@ -59,6 +59,9 @@ class Sealer:
         sealed = {attempt.run: attempt.posted_bytes or 0 for attempt in newest}
         now = self._clock.now()
         for run in found:
+            if run.phase is Phase.ENDED and run.attempt is None:
+                self._done(run, None, 0)  # never executed: there is no attempt to seal it for
+                continue
             path = self._runs_dir / run.id / "metrics" / "posted.jsonl"
             size = path.stat().st_size if path.exists() else 0
             due = run.phase is Phase.ENDED or now - waiting[run.id] >= SEAL_MS
@@ -69,10 +72,6 @@ class Sealer:
         """Put the digest of the first `size` bytes into the ledger."""
         if run.attempt is None or size == 0:
             return
-        with self._lock:
-            self._touched.discard(run.id)
-            with self._database.write() as tx:
-                tx.execute(delete(unsealed).where(unsealed.c.run == run.id))
         command = ReportSealed(
             run=run.id,
             attempt=run.attempt,
@@ -81,6 +80,16 @@ class Sealer:
             sha256=_digest(path, size),
         )
         self._handler.handle(command, by=SYSTEM)
+        self._done(run, path, size)
+
+    def _done(self, run: Run, path: Path | None, size: int) -> None:
+        """The entry is there: forget the run, unless rows have come since (they touch no more)."""
+        with self._lock, self._database.write() as tx:
+            if path is not None and path.stat().st_size > size:
+                tx.upsert(unsealed, [{"run": run.id, "since": self._clock.now()}])
+                return
+            tx.execute(delete(unsealed).where(unsealed.c.run == run.id))
+            self._touched.discard(run.id)
 
 
 def _digest(path: Path, size: int) -> str:

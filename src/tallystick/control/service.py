@@ -15,6 +15,8 @@ from tallystick.errors import TallystickError
 _log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_SECONDS: Final = 60.0
+_MOST_DOUBLINGS: Final = 16
+"""More would change nothing, and one day not fit into a float."""
 
 
 class Service:
@@ -60,7 +62,8 @@ class Service:
         """The thread."""
         failures = 0
         while not self._stopping.is_set():
-            self._woken.wait(min(self._poll_seconds * 2**failures, LONGEST_BACKOFF_SECONDS))
+            pause = self._poll_seconds * 2 ** min(failures, _MOST_DOUBLINGS)
+            self._woken.wait(min(pause, LONGEST_BACKOFF_SECONDS))
             self._woken.clear()
             if self._stopping.is_set():
                 return

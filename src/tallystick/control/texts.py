@@ -44,9 +44,9 @@ class Texts:
 
     def _keep(self, text: str) -> Text:
         """Commit to the bytes of a text that is safe to store."""
-        content = text.encode("utf-8", "replace")
+        content = text.encode("utf-8", "replace")  # a lone surrogate has no bytes
         salt = self._clock.token_bytes(16)
         commitment = commit(salt, content)
         self.payloads.append(Payload(c=commitment.c, salt=salt, bytes=content))
-        self.known[commitment.c] = text
+        self.known[commitment.c] = content.decode()
         return Text(commitment.c, commitment.n)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tallystick import durable
 from tallystick.domain.ids import RunId
-from tallystick.errors import UnavailableError
+from tallystick.errors import InvalidError, UnavailableError
 
 SECRETS_FILE = "secrets.json"
 
@@ -32,16 +32,29 @@ class Vault:
             durable.make_directory(directory)
             durable.write(directory / SECRETS_FILE, json.dumps(merged).encode())
         except OSError as error:
-            raise UnavailableError(
-                f"the run's secrets could not be stored: {error.strerror}",
-                code="storage_failed",
-                hint="check free space and permissions of the data directory",
-            ) from error
+            raise _failed("stored", error) from error
 
     def load(self, run: RunId) -> dict[str, str]:
-        """The secrets of a run; empty when it has none."""
+        """The secrets of a run; empty when it has none.
+
+        Raises `UnavailableError` when they cannot be read, `InvalidError` when they are damaged.
+        """
         try:
             document = json.loads((self._runs_dir / run / SECRETS_FILE).read_bytes())
+            return {str(key): str(value) for key, value in document.items()}
         except FileNotFoundError:
             return {}
-        return {str(key): str(value) for key, value in document.items()}
+        except OSError as error:
+            raise _failed("read", error) from error
+        except (AttributeError, ValueError) as error:
+            raise InvalidError(
+                f"the secrets of run {run} are damaged", code="secrets_unreadable"
+            ) from error
+
+
+def _failed(what: str, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"the run's secrets could not be {what}: {error.strerror}",
+        code="storage_failed",
+        hint="check free space and permissions of the data directory",
+    )

@@ -34,7 +34,7 @@ def decode(type_name: str, data: Mapping[str, Any]) -> Event:
         )
     try:
         return shape(**_decode_fields(shape, data))
-    except (TypeError, ValueError, KeyError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptLedgerError(f"entry data of {type_name!r} cannot be read: {error}") from error
 
 

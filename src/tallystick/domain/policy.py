@@ -51,7 +51,7 @@ PLACEHOLDER = re.compile(
     r"""\$\{?[A-Za-z_][A-Za-z0-9_]*\}?      # $NAME, ${NAME}
       | \$\{[^}]*\}                          # ${NAME:-default}
       | <[A-Za-z_][A-Za-z0-9_ -]*>           # <chat_session_id>
-      | \{\{\s*[A-Za-z_][A-Za-z0-9_.]*\s*\}\}  # {{session_id}}
+      | \{\{\s*[A-Za-z_][A-Za-z0-9_.\ -]*\}\}    # {{session_id}}
       | %[A-Za-z_][A-Za-z0-9_]*%             # %NAME%
     """,
     re.VERBOSE,
@@ -68,8 +68,9 @@ class Attribution:
 
 
 def is_placeholder(session: str) -> bool:
-    """Whether a session id is a literal unexpanded variable (P1.3)."""
-    return PLACEHOLDER.fullmatch(session.strip()) is not None
+    """Whether a session id names none: a literal unexpanded variable (P1.3), or our own word."""
+    bare = session.strip().strip("\"'")
+    return bare == UNATTRIBUTED or PLACEHOLDER.fullmatch(bare) is not None
 
 
 def check_session_id(session: str) -> SessionId:

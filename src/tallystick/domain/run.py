@@ -155,12 +155,13 @@ def _decide_edit(state: Run, command: EditRun) -> list[RunEvent]:
             next_actions=(f'POST /runs/{state.id}/rerun with {{"command": "..."}}',),
             status=state.status,
         )
-    if any(text is not None and text.n == 0 for text in (command.name, command.command)):
-        raise InvalidError("name and command: expected text, found an empty string")
+    wanted = (command.name, command.command, command.workdir)
+    if any(text is not None and text.n == 0 for text in wanted):
+        raise InvalidError("name, command and workdir: expected text, found an empty string")
     changed: dict[str, Text] = {}
     for key in ("name", "command", "workdir"):
         new = getattr(command, key)
-        if new is not None:
+        if new is not None and new != getattr(state, key):
             changed[key] = new
             changed[f"old_{key}"] = getattr(state, key)
     return [RunEdited(**changed)] if changed else []
@@ -173,6 +174,13 @@ def _decide_queue(state: Run) -> list[RunEvent]:
             f"run {state.id} has ended ({state.status}); an ended run is never started again",
             code="run_ended",
             next_actions=(f"POST /runs/{state.id}/rerun",),
+            status=state.status,
+        )
+    if state.archived:
+        raise ConflictError(
+            f"run {state.id} is archived; what executes stands in the ordinary lists",
+            code="run_archived",
+            next_actions=(f"POST /runs/{state.id}/unarchive",),
             status=state.status,
         )
     return [RunQueued()] if state.phase is Phase.READY else []
@@ -202,7 +210,9 @@ def _decide_archive(state: Run) -> list[RunEvent]:
 
 
 def _decide_assign(state: Run, command: AssignAttempt) -> list[RunEvent]:
-    """Only a queued run can be executed."""
+    """Only a queued run can be executed; assigning the same attempt again changes nothing."""
+    if state.attempt == command.attempt:
+        return []
     if state.phase is not Phase.QUEUED:
         raise ConflictError(f"run {state.id} is {state.status}, not queued", code="run_not_queued")
     event = AttemptAssigned(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from tallystick.domain.commands import CreateToken
 from tallystick.domain.events import AttemptAssigned, Fact, Record, TokenCreated, TokenRevoked
 from tallystick.domain.ids import Role, RunId, SessionId, TokenId
+from tallystick.domain.policy import check_session_id, is_placeholder
 from tallystick.errors import ConflictError, InvalidError
 
 GRANTABLE = frozenset({Role.ADMINISTRATOR, Role.RESEARCHER, Role.AGENT, Role.AUDITOR})
@@ -40,10 +41,16 @@ def decide_create(command: CreateToken, *, now: int, by_system: bool) -> list[Fa
             "expires_at lies in the past; a token must be usable at least once",
             code="expiry_invalid",
         )
+    if command.session is not None and is_placeholder(command.session):
+        raise InvalidError(
+            f"session: expected the id of a conversation, found {command.session[:80]!r}, "
+            "which names none",
+            code="session_placeholder",
+        )
     event = TokenCreated(
         role=command.role,
         sha256=command.sha256,
-        session=command.session,
+        session=None if command.session is None else check_session_id(command.session),
         expires_at=command.expires_at,
         request=command.request,
     )

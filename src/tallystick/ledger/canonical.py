@@ -1,9 +1,10 @@
 """One byte string per record: JCS (RFC 8785) under a schema narrow enough to need no JCS library.
 
 Allowed are objects, arrays, text, whole numbers within 2^53-1, true, false and null; keys are
-printable ASCII, so that every sorting order is the same. For such documents sorted, compact UTF-8 JSON of the standard library is JCS byte for
-byte. Numbers with a fraction have no one spelling across languages: callers pass them as text.
-Hashing, storing and envelopes are not here. Imports nothing but Python and our errors.
+printable ASCII, so that every sorting order is the same. For such documents sorted, compact UTF-8
+JSON of the standard library is JCS byte for byte. Numbers with a fraction have no one spelling
+across languages: callers pass them as text. Hashing, storing and envelopes are not here.
+Imports nothing but Python and our errors.
 """
 
 import hashlib

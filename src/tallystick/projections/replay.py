@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from tallystick.db.database import Database, Transaction
 from tallystick.domain.codec import decode
@@ -62,7 +63,11 @@ def bring_up_to_date(database: Database) -> bool:
         return False
     with database.write() as tx:
         for table in tables.metadata.sorted_tables:
-            tx.execute(delete(table))
+            if not table.name.startswith("op_"):  # another version may have other columns
+                tx.execute(DropTable(table))
+                tx.execute(CreateTable(table))
+                for index in table.indexes:
+                    tx.execute(CreateIndex(index))
         replay(tx, tx)
         tx.upsert(tables.positions, [{"name": "projections", "version": tables.VERSION}])
     return bool(rows)

@@ -33,9 +33,10 @@ CAPACITY = 4096
 class Shelf(Generic[S]):
     """The states of one kind, by id: those read lately, and those changed since the last flush."""
 
-    def __init__(self, shape: Shape[S]) -> None:
-        """Nothing is loaded yet."""
+    def __init__(self, shape: Shape[S], capacity: int) -> None:
+        """Nothing is loaded yet; `capacity` bounds what is kept between commits."""
         self._shape = shape
+        self._capacity = capacity
         self._clean: OrderedDict[str, S] = OrderedDict()
         self._dirty: dict[str, S] = {}
 
@@ -75,7 +76,7 @@ class Shelf(Generic[S]):
             self._clean[key] = state
             self._clean.move_to_end(key)
         self._dirty.clear()
-        while len(self._clean) > CAPACITY:
+        while len(self._clean) > self._capacity:
             self._clean.popitem(last=False)
 
     def forget(self) -> None:
@@ -87,18 +88,18 @@ class Shelf(Generic[S]):
 class World:
     """All states, and how each entry moves them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, capacity: int = CAPACITY) -> None:
         """Empty shelves; `tx` is set by whoever opens a transaction."""
         self.tx: Transaction | None = None
-        self._runs = Shelf(tables.runs)
-        self._attempts = Shelf(tables.attempts)
-        self._sweeps = Shelf(tables.sweeps)
-        self._sessions = Shelf(tables.sessions)
-        self._tokens = Shelf(tables.tokens)
-        self._policy = Shelf(tables.policy)
-        self._totals = Shelf(tables.totals)
-        self._requests = Shelf(tables.requests)
-        self._publications = Shelf(tables.publications)
+        self._runs = Shelf(tables.runs, capacity)
+        self._attempts = Shelf(tables.attempts, capacity)
+        self._sweeps = Shelf(tables.sweeps, capacity)
+        self._sessions = Shelf(tables.sessions, capacity)
+        self._tokens = Shelf(tables.tokens, capacity)
+        self._policy = Shelf(tables.policy, capacity)
+        self._totals = Shelf(tables.totals, capacity)
+        self._requests = Shelf(tables.requests, capacity)
+        self._publications = Shelf(tables.publications, capacity)
 
     @property
     def _shelves(self) -> tuple[Shelf[Any], ...]:

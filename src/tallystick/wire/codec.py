@@ -89,7 +89,10 @@ def _read_union(args: tuple[Any, ...], value: Any, where: str) -> Any:
 def _read_scalar(hint: Any, value: Any, where: str) -> Any:
     """Exact scalar types; a whole number is welcome where a float is meant, a bool never is."""
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise _wrong(where, "a number that fits into 64 bits", value) from None
     if isinstance(value, bool) and hint is not bool:
         raise _wrong(where, hint.__name__, value)
     if isinstance(hint, type) and isinstance(value, hint):
@@ -99,7 +102,7 @@ def _read_scalar(hint: Any, value: Any, where: str) -> Any:
 
 def _wrong(where: str, expected: str, found: Any) -> InvalidError:
     """The refusal for one field."""
-    shown = json.dumps(found, ensure_ascii=False, default=str)
+    shown = json.dumps(found, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
     if len(shown) > 80:  # an error message is no place for a megabyte of body
         shown = shown[:77] + "..."
     return InvalidError(f"{where}: expected {expected}, found {shown}")

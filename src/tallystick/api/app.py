@@ -1,0 +1,295 @@
+"""The application: one gate that every request passes, in one order.
+
+Host, path, method, token, permission, parameters, body, route. What a route raises becomes a
+problem document; nothing else leaves. The gate is the ASGI application itself, so that no layer
+lies between it and the server.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from itertools import chain
+from typing import Any, Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from tallystick.api import answers, auth, openapi, problems, queries
+from tallystick.api.call import Call
+from tallystick.api.routes import (
+    attempts,
+    cluster,
+    control,
+    ledger,
+    logs,
+    metrics,
+    not_offered,
+    policy,
+    runs,
+    sessions,
+    skills,
+    streams,
+    sweeps,
+    system,
+    tokens,
+)
+from tallystick.api.routing import Endpoint, Match, Permission, RouteTable
+from tallystick.api.services import Services
+from tallystick.domain.token import Token
+from tallystick.errors import ForbiddenError, NotFoundError, TallystickError
+from tallystick.projections import tokens as token_questions
+from tallystick.wire.views import Warning as Notice
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+LARGE_BODY_BYTES: Final = 65_536
+"""A larger body is parsed on another thread: the loop has others to serve."""
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_ANYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised, not bound
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
+    chain.from_iterable(
+        module.ENDPOINTS
+        for module in (
+            system,
+            skills,
+            sweeps,
+            runs,
+            control,
+            logs,
+            metrics,
+            attempts,
+            streams,
+            sessions,
+            policy,
+            tokens,
+            cluster,
+            ledger,
+            not_offered,
+        )
+    )
+)
+"""Every route of the server."""
+
+
+class App:
+    """The ASGI application over one server's parts."""
+
+    def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
+        """Raises `TypeError` for an endpoint that declares no permission (P9.1)."""
+        self.routes = RouteTable(endpoints)
+        self._services = services
+        self._tokens = auth.TokenCache(time.monotonic)
+        self._host = services.settings.server.host
+        self._max_body_bytes = services.settings.server.max_body_bytes
+        self._document = answers.encode(openapi.document(self.routes.endpoints))
+
+    @property
+    def document(self) -> bytes:
+        """The OpenAPI document, as JSON."""
+        return self._document
+
+    def forget_tokens(self) -> None:
+        """Look every token up again: one was revoked."""
+        self._tokens.forget()
+
+    async def still_open(self, call: Call) -> bool:
+        """Whether the token of a call that goes on still opens it."""
+        try:
+            await self._token(call.request.headers)
+        except TallystickError:
+            return False
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; other kinds of connection are not spoken."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise TypeError(f"{scope['type']} is not spoken here")
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except ClientDisconnect:
+            return
+        _add_headers(response)
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        """The answer, whatever happens."""
+        try:
+            return await self._pass(request)
+        except problems.MethodError as error:
+            return problems.answer(error, headers={"allow": ", ".join(error.facts["allowed"])})
+        except TallystickError as error:
+            return problems.answer(error)
+        except (ClientDisconnect, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the 500 handler: a bug is told by its id only
+            call = f"{request.method} {request.url.path}"
+            return problems.incident(error, clock=self._services.clock, call=call)
+
+    async def _pass(self, request: Request) -> Response:
+        """The gate itself, every check in its order."""
+        self._check_host(request.headers)
+        endpoint, path = self._find(request)
+        token = None
+        if endpoint.permission is not Permission.OPEN:
+            token = await self._token(request.headers)
+            auth.check_allowed(endpoint, token, path)
+        values, unknown = queries.read_all(endpoint.query, request.query_params.multi_items())
+        call = Call(
+            services=self._services,
+            gate=self,
+            request=request,
+            actor=auth.actor_of(token) if token is not None else auth.NOBODY,
+            token=token,
+            path=path,
+            query=values,
+        )
+        call.warnings.extend(_unknown_parameter(name) for name in unknown)
+        if endpoint.method in {"POST", "PUT"}:
+            call.raw = await self._read_body(request)
+        if endpoint.body is not None:
+            call.body, notices = await self._parse(endpoint, call.raw)
+            call.warnings.extend(notices)
+        response = await endpoint.route(call)
+        if unknown:
+            response.headers["x-tally-warnings"] = _header(call.warnings)
+        return response
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        """A name that is not ours in Host is another site's page in somebody's browser."""
+        host = headers.get("host", "")
+        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        if name in _LOOPBACK or (name and name.lower().strip("[]") == self._host.lower()):
+            return
+        if self._host in _ANYWHERE and _is_address(name.strip("[]")):
+            return  # a page of another site cannot make a browser send a bare address
+        raise ForbiddenError(
+            f"Host: expected this server's own name or a loopback name; found {name[:80]!r}",
+            code="host_not_allowed",
+            hint="call the server as 127.0.0.1 or localhost, or by the host it was told to use",
+        )
+
+    def _find(self, request: Request) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint of a request; raises `NotFoundError` or `MethodError`."""
+        raw = request.scope.get("raw_path") or request.scope["path"].encode()
+        match = self.routes.find(raw.partition(b"?")[0])
+        if match is None:
+            raise NotFoundError(
+                f"there is no {request.method} {request.scope['path'][:120]} here",
+                code="path_unknown",
+                next_actions=("GET /openapi.json lists every call", "GET /docs shows them"),
+            )
+        endpoint = _choose(match, request.method)
+        return endpoint, dict(zip(endpoint.parameters, match.values, strict=True))
+
+    async def _token(self, headers: Mapping[str, str]) -> Token:
+        """The token of a request, usable; raises `UnauthenticatedError`."""
+        secret = auth.credential(headers)
+        if secret is None:
+            raise auth.missing()
+        digest = auth.digest_of(secret)
+        token = self._tokens.get(digest)
+        if token is None:
+            generation = self._tokens.generation
+            token = await self._services.read(lambda tx: token_questions.by_hash(tx, digest))
+            if token is not None:
+                self._tokens.keep(digest, token, generation=generation)
+        return auth.check_usable(token, now=self._services.clock.now())
+
+    async def _read_body(self, request: Request) -> bytes:
+        """The whole body; raises `TooLargeError` as soon as it is too large."""
+        limit = self._max_body_bytes
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _parse(self, endpoint: Endpoint, raw: bytes) -> tuple[Any, list[Notice]]:
+        """The body in the shape that the endpoint declares."""
+        if endpoint.body is None:
+            return None, []
+        if len(raw) > LARGE_BODY_BYTES:
+            return await self._services.work(endpoint.body.read, raw)
+        return endpoint.body.read(raw)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Serve waiters on this loop; let them go at the end."""
+        services = self._services
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                position = services.ledger.size - 1
+                services.feed.attach(asyncio.get_running_loop(), position=position)
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                services.feed.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def create_app(services: Services) -> App:
+    """The application; refuses to be built when a route declares no permission."""
+    return App(services, ENDPOINTS)
+
+
+def _choose(match: Match, method: str) -> Endpoint:
+    """The endpoint for a method; HEAD is a GET whose answer has no body."""
+    endpoint = match.methods.get("GET" if method == "HEAD" else method)
+    if endpoint is None or (method == "HEAD" and endpoint.streams):
+        allowed = sorted(match.methods)
+        raise problems.MethodError(
+            f"this path does not know {method}; expected {' or '.join(allowed)}",
+            next_actions=tuple(f"{name} {match.methods[name].path}" for name in allowed),
+            allowed=allowed,
+        )
+    return endpoint
+
+
+def _too_large(limit: int) -> problems.TooLargeError:
+    return problems.TooLargeError(
+        f"body: expected at most {limit} bytes; found more",
+        hint="send metrics in several batches; put long configuration into a file",
+        limit_bytes=limit,
+    )
+
+
+def _unknown_parameter(name: str) -> Notice:
+    return Notice(
+        code="unknown_parameter",
+        detail=f"query parameter {name[:80]}: not known here and was ignored",
+    )
+
+
+def _header(notices: Iterable[Notice]) -> str:
+    """Warnings for answers that have no room for them: printable ASCII."""
+    said = "; ".join(notice.detail for notice in notices if notice.code == "unknown_parameter")
+    return "".join(char if " " <= char <= "~" else "?" for char in said)[:1000]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _add_headers(response: Response) -> None:
+    present = {name for name, _ in response.raw_headers}
+    response.raw_headers.extend(pair for pair in answers.HEADERS if pair[0] not in present)

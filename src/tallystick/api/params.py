@@ -1,0 +1,87 @@
+"""A run's parameters as they stand in the ledger, and back: nothing is lost on the way.
+
+Entries hold no floating-point numbers and only plain keys. A number with a fraction becomes the
+text that Python writes for it; text that would read as a number is marked by a leading apostrophe,
+as in a spreadsheet. Keys with other characters than `a-z 0-9 _ .` have each of their odd bytes
+written as `..` and two hex digits: `batch-size` is `batch..2dsize`.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tallystick.errors import InvalidError
+from tallystick.ledger.canonical import LARGEST_INTEGER
+
+MAX_PARAMS_BYTES: Final = 3_000
+"""Of an entry's 4,096: the rest is for commitments and ids."""
+
+_PLAIN_KEY = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
+_ESCAPED = re.compile(r"\.\.([0-9a-f]{2})")
+_KEPT: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_")
+_NUMBER = re.compile(r"-?[0-9]+(?P<fraction>\.[0-9]+)?(?P<exponent>e[+-]?[0-9]+)?")
+
+Value = str | int | float | bool
+
+
+def encode(params: Mapping[str, Value]) -> dict[str, str | int | bool]:
+    """Parameters for the entry; raises `InvalidError` for what cannot be one, or is too much."""
+    encoded = {_encode_key(key): _encode_value(key, value) for key, value in params.items()}
+    size = len(json.dumps(encoded, ensure_ascii=False).encode())
+    if size > MAX_PARAMS_BYTES:
+        raise InvalidError(
+            f"params: expected at most {MAX_PARAMS_BYTES} bytes of keys and values; found {size}",
+            code="params_too_large",
+            hint="params are the few numbers and words that tell this trial from its siblings; "
+            "put longer configuration into a file that the command reads",
+        )
+    return encoded
+
+
+def decode(params: Mapping[str, Any]) -> dict[str, Value]:
+    """Parameters as they were sent."""
+    return {_decode_key(key): _decode_value(value) for key, value in params.items()}
+
+
+def _encode_key(key: str) -> str:
+    if not key or len(key) > 200 or not key.isprintable():
+        raise InvalidError(
+            f"params: expected names of 1 to 200 printable characters; found {key[:40]!r}",
+            code="params_invalid",
+        )
+    if _PLAIN_KEY.fullmatch(key):
+        return key
+    return "".join(chr(byte) if byte in _KEPT else f"..{byte:02x}" for byte in key.encode())
+
+
+def _decode_key(key: str) -> str:
+    if ".." not in key:
+        return key
+    escaped = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
+    return escaped.encode("latin-1").decode("utf-8", "replace")
+
+
+def _encode_value(key: str, value: Value) -> str | int | bool:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidError(
+                f"params.{key[:40]}: expected a finite number; found {value!r}",
+                code="not_finite",
+            )
+        return repr(value)
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith("'") or _NUMBER.fullmatch(value) else value
+    return value if isinstance(value, bool) or abs(value) <= LARGEST_INTEGER else str(value)
+
+
+def _decode_value(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.startswith("'"):
+        return value[1:]
+    match = _NUMBER.fullmatch(value)
+    if match is None:
+        return value
+    return float(value) if match["fraction"] or match["exponent"] else int(value)

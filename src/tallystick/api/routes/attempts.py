@@ -1,0 +1,98 @@
+"""What supervisors deliver: observations, and the metrics that their jobs wrote."""
+
+import asyncio
+from typing import Final
+
+from starlette.responses import Response
+
+from tallystick.api import answers
+from tallystick.api.bodies import Body
+from tallystick.api.call import Call
+from tallystick.api.finding import is_id
+from tallystick.api.queries import Query
+from tallystick.api.routing import Endpoint, Permission
+from tallystick.api.schemas import Acknowledged, Relayed, Report
+from tallystick.control.reports import report_commands
+from tallystick.db.database import Transaction
+from tallystick.domain.attempt import Attempt
+from tallystick.errors import InvalidError, NotFoundError
+from tallystick.projections import attempts
+from tallystick.wire import observation
+
+
+async def report(call: Call) -> Response:
+    """Record what the supervisor of this attempt saw; delivering twice is harmless.
+
+    Acknowledged is what the ledger holds or needs no entry: the supervisor may forget it.
+    """
+    body: Report = call.body
+    seen = [
+        observation.read(item, where=f"observations[{index}]")
+        for index, item in enumerate(body.observations)
+    ]
+    numbers = [item.n for item in seen]
+    if numbers != sorted(set(numbers)) or (numbers and numbers[0] < 1):
+        raise InvalidError(
+            f"observations: expected numbers that rise from 1; found {numbers[:20]}",
+            code="observations_unordered",
+        )
+    attempt = await call.services.read(lambda tx: _attempt(tx, call.path["attempt"]))
+    texts = call.texts()
+    commands = report_commands(attempt, seen, texts)
+    # Tasks begin in the order in which they are made, so the commands stand in line in theirs.
+    submit = call.services.submit
+    await asyncio.gather(*(submit(command, by=call.actor, texts=texts) for command in commands))
+    return answers.json(Acknowledged(acknowledged=max([attempt.observed, *numbers])))
+
+
+def _attempt(tx: Transaction, key: str) -> Attempt:
+    found = attempts.get(tx, key) if is_id(key, "att") else None
+    if found is None:
+        raise NotFoundError(f"Attempt not found: {key[:80]}", code="attempt_not_found")
+    return found
+
+
+async def relay(call: Call) -> Response:
+    """Add the bytes from `offset` on of the attempt's metrics file to the server's copy of it.
+
+    Bytes at another offset than the copy's end are not stored; the answer says where to go on.
+    """
+    attempt = await call.services.read(lambda tx: _attempt(tx, call.path["attempt"]))
+    offset: int = call.query["offset"]
+    return await call.services.work(_relay, call, attempt, offset)
+
+
+def _relay(call: Call, attempt: Attempt, offset: int) -> Response:
+    length = call.services.series.append(attempt.run, attempt.id, call.raw, offset=offset)
+    return answers.json(Relayed(offset=length))
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="POST",
+        path="/attempts/{attempt}/observations",
+        route=report,
+        permission=Permission.REPORT,
+        body=Body(Report, refuse_unknown=True),
+        answer=Acknowledged,
+        refusals=(404,),
+    ),
+    Endpoint(
+        method="POST",
+        path="/attempts/{attempt}/metrics",
+        route=relay,
+        permission=Permission.REPORT,
+        query=(
+            Query(
+                name="offset",
+                kind=int,
+                minimum=0,
+                maximum=2**53,
+                required=True,
+                description="Where these bytes begin in the attempt's metrics file.",
+            ),
+        ),
+        answer=Relayed,
+        refusals=(404,),
+    ),
+)

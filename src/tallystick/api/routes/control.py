@@ -1,0 +1,205 @@
+"""What can be done to a run: start, queue, stop, repeat, put away (P3.2, P3.6).
+
+Repeating a call is harmless: the answer says `already`, and nothing is written.
+"""
+
+import dataclasses
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from tallystick.api import answers, views
+from tallystick.api.bodies import Body
+from tallystick.api.call import Call
+from tallystick.api.finding import find_run
+from tallystick.api.routes.runs import (
+    checked_alert,
+    checked_gpuwrap,
+    checked_workdir,
+    created,
+    find_id,
+    full_view,
+)
+from tallystick.api.routing import Endpoint, Permission
+from tallystick.api.schemas import Empty, RunArchiving, RunMoved
+from tallystick.api.texts import LONGEST_NAME, checked_text
+from tallystick.control.texts import Texts
+from tallystick.domain.commands import (
+    ArchiveRun,
+    QueueRun,
+    RegisterRun,
+    StopRun,
+    UnarchiveRun,
+)
+from tallystick.domain.ids import UNATTRIBUTED, RunId, Text
+from tallystick.domain.policy import SESSION_PLACEHOLDER
+from tallystick.domain.run import Run
+from tallystick.errors import ConflictError
+from tallystick.wire.requests import RerunRun
+from tallystick.wire.views import RunView
+
+_SUFFIX: Final = " (Rerun)"
+
+
+async def start(call: Call) -> Response:
+    """Let the queue start the run as soon as there is room (P3.2)."""
+    return await _move(call, QueueRun(run=find_id(call)), "Run started", "Run was started already")
+
+
+async def queue(call: Call) -> Response:
+    """Put the run into the queue."""
+    return await _move(call, QueueRun(run=find_id(call)), "Run queued", "Run was queued already")
+
+
+async def stop(call: Call) -> Response:
+    """End every process of the run (P3.6).
+
+    Answers at once; the status is `stopped` when the last process is gone.
+    """
+    command = StopRun(run=find_id(call))
+    return await _move(call, command, "Run stopped", "Run was stopping or had ended already")
+
+
+async def _move(
+    call: Call, command: QueueRun | StopRun, message: str, already_message: str
+) -> Response:
+    """Ask, and answer with the run as it is now."""
+    accepted = await call.services.submit(command, by=call.actor)
+    assert accepted.run is not None  # noqa: S101 - the command is about a run
+    already = not accepted.records
+    if isinstance(command, StopRun) and not already and accepted.run.ended_at is None:
+        message = "Run is being stopped"
+    view = await full_view(call, accepted.run, receipt=accepted.receipt, warnings=call.warnings)
+    moved = {
+        **{item.name: getattr(view, item.name) for item in dataclasses.fields(view)},
+        "message": already_message if already else message,
+        "already": already,
+    }
+    return answers.json(moved)
+
+
+async def archive(call: Call) -> Response:
+    """Take the run out of the ordinary lists; nothing of it is deleted."""
+    command = ArchiveRun(run=find_id(call))
+    return await _put_away(call, command, "Run archived")
+
+
+async def unarchive(call: Call) -> Response:
+    """Put the run back into the ordinary lists."""
+    command = UnarchiveRun(run=find_id(call))
+    return await _put_away(call, command, "Run unarchived")
+
+
+async def _put_away(call: Call, command: ArchiveRun | UnarchiveRun, message: str) -> Response:
+    accepted = await call.services.submit(command, by=call.actor)
+    assert accepted.run is not None  # noqa: S101 - the command is about a run
+    answer = RunArchiving(
+        message=message,
+        id=accepted.run.id,
+        run=await full_view(call, accepted.run),
+        already=not accepted.records,
+        receipt=accepted.receipt,
+        warnings=call.warnings,
+    )
+    return answers.json(answer)
+
+
+async def rerun(call: Call) -> Response:
+    """Register a new run like this one, with this one as its parent; history stays as it is.
+
+    Sweep, session, directory and environment are inherited, and so are `params` unless `command`
+    replaces the old one.
+    """
+    body: RerunRun = call.body
+    old, material = await call.services.read(lambda tx: _source(tx, call.path["run"]))
+    texts = call.texts()
+    name = f"{_present(material, old.name)[: LONGEST_NAME - len(_SUFFIX)]}{_SUFFIX}"
+    _present(material, old.command)
+    await checked_workdir(call, _present(material, old.workdir))
+    new = body.command
+    accepted = await call.services.submit(
+        RegisterRun(
+            run=RunId(call.services.clock.new_id("run")),
+            name=texts.add(name),
+            command=texts.add(checked_text("command", new)) if new else old.command,
+            workdir=old.workdir,
+            sweep=old.sweep,
+            environment=old.environment,
+            params={} if new else old.params,
+            parent=old.id,
+            origin_alert=checked_alert(body.origin_alert_id),
+            gpuwrap=_gpuwrap(body, old, texts),
+            session=body.chat_session_id or _inherited(call, old),
+            start=body.auto_start,
+            request=call.mark(),
+        ),
+        by=call.actor,
+        texts=texts,
+    )
+    texts.known.update(material.texts)
+    return await created(call, accepted, texts)
+
+
+def _inherited(call: Call, old: Run) -> str | None:
+    """The session of the old run, with whatever was wrong with it (P1.3)."""
+    if call.actor.session is not None:
+        return None
+    if old.session != UNATTRIBUTED:
+        return old.session
+    return "$CHAT_SESSION_ID" if SESSION_PLACEHOLDER in old.violations else None
+
+
+def _source(tx: Any, key: str) -> tuple[Run, views.Material]:
+    old = find_run(tx, key)
+    return old, views.of_runs(tx, [old], in_list=False)
+
+
+def _present(material: views.Material, text: Text) -> str:
+    """A text that was not erased; raises `ConflictError`."""
+    found = material.text(text)
+    if found is None or (text.n > 0 and text.c not in material.texts):
+        raise ConflictError(
+            "this run's text was erased, so it cannot be repeated",
+            code="text_erased",
+            next_actions=("POST /runs with the whole command",),
+        )
+    return found
+
+
+def _gpuwrap(body: RerunRun, old: Run, texts: Texts) -> Text | None:
+    if body.gpuwrap_config is None:
+        return old.gpuwrap
+    kept: Text | None = checked_gpuwrap(body.gpuwrap_config, texts)
+    return kept
+
+
+def _action(path: str, route: Any, answer: Any) -> Endpoint:
+    """An endpoint without fields in its body."""
+    return Endpoint(
+        method="POST",
+        path=f"/runs/{{run}}/{path}",
+        route=route,
+        permission=Permission.CONTROL,
+        body=Body(Empty, optional=True),
+        answer=answer,
+        refusals=(404, 409),
+    )
+
+
+ENDPOINTS: Final = (
+    _action("start", start, RunMoved),
+    _action("queue", queue, RunMoved),
+    _action("stop", stop, RunMoved),
+    _action("archive", archive, RunArchiving),
+    _action("unarchive", unarchive, RunArchiving),
+    Endpoint(
+        method="POST",
+        path="/runs/{run}/rerun",
+        route=rerun,
+        permission=Permission.CREATE,
+        body=Body(RerunRun, optional=True),
+        answer=RunView,
+        creates=True,
+        refusals=(404, 409),
+    ),
+)

@@ -1,0 +1,71 @@
+"""Sessions: what each agent conversation did (P1.1)."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from tallystick.api import answers, views
+from tallystick.api.call import Call
+from tallystick.api.paging import page_size
+from tallystick.api.queries import Query
+from tallystick.api.routing import Endpoint, Permission
+from tallystick.db.database import Transaction
+from tallystick.domain.policy import MAX_SESSION_LENGTH
+from tallystick.domain.session import Session
+from tallystick.errors import NotFoundError
+from tallystick.projections import sessions
+from tallystick.wire.views import SessionView
+
+
+async def list_sessions(call: Call) -> Response:
+    """Sessions, newest first."""
+    limit: int = call.query["limit"]
+    before: int | None = call.query["cursor"]
+    found = await call.services.read(lambda tx: sessions.page(tx, limit=limit, before=before))
+    return answers.json([views.session_view(session) for session in found])
+
+
+async def get_session(call: Call) -> Response:
+    """One session; `GET /runs?chat_session_id=` and `GET /sweeps?chat_session_id=` list its own."""
+    found = await call.services.read(lambda tx: _find(tx, call.path["session"]))
+    return answers.json(views.session_view(found))
+
+
+def _find(tx: Transaction, key: str) -> Session:
+    usable = len(key) <= MAX_SESSION_LENGTH and key.isprintable()
+    found = sessions.get(tx, key) if usable else None
+    if found is None:
+        raise NotFoundError(
+            f"Session not found: {key[:80]}",
+            code="session_not_found",
+            next_actions=("GET /sessions lists the sessions there are",),
+        )
+    return found
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET",
+        path="/sessions",
+        route=list_sessions,
+        permission=Permission.READ,
+        query=(
+            page_size(1000, 100),
+            Query(
+                name="cursor",
+                kind=int,
+                minimum=0,
+                description="Only sessions opened before this ledger position.",
+            ),
+        ),
+        answer=list[SessionView],
+    ),
+    Endpoint(
+        method="GET",
+        path="/sessions/{session}",
+        route=get_session,
+        permission=Permission.READ,
+        answer=SessionView,
+        refusals=(404,),
+    ),
+)

@@ -1,0 +1,105 @@
+"""What the routes are given: the parts of the server, and a pool of threads for reading.
+
+A route never touches a part that is not here. Reads run in the pool, each in one snapshot;
+commands go through the handler; nothing blocks the event loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from tallystick.api.skills import Skills, load_skills
+from tallystick.api.workdirs import Workdirs
+from tallystick.clock import Clock
+from tallystick.config import Settings
+from tallystick.control.commands import Accepted
+from tallystick.control.feed import Feed
+from tallystick.control.sealer import Sealer
+from tallystick.control.texts import Texts
+from tallystick.db.database import Database, Transaction
+from tallystick.domain.commands import Command
+from tallystick.domain.ids import Actor
+from tallystick.errors import TallystickError
+from tallystick.execution.backend import Backend
+from tallystick.ledger.ledger import Ledger
+from tallystick.store.series import Series
+
+T = TypeVar("T")
+
+READERS: Final = 8
+"""Threads that read: more than cores usually, because they wait for disks."""
+
+
+class Handler(Protocol):
+    """The one road in, as far as routes need it."""
+
+    @property
+    def broken(self) -> TallystickError | None:
+        """Why nothing can be written any more."""
+        ...
+
+    def submit(
+        self, command: Command, *, by: Actor, texts: Texts | None = None
+    ) -> "Future[Accepted]":
+        """Put a command in line."""
+        ...
+
+
+def loop_time() -> float:
+    """Seconds on the event loop's own clock, which only moves forwards."""
+    return asyncio.get_running_loop().time()
+
+
+def _readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(READERS, thread_name_prefix="tally-reader")
+
+
+def _workdirs() -> Workdirs:
+    return Workdirs(loop_time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The parts of one server; built by the composition root."""
+
+    settings: Settings
+    database: Database
+    ledger: Ledger
+    handler: Handler
+    feed: Feed
+    clock: Clock
+    series: Series
+    sealer: Sealer
+    backend: Backend
+    max_concurrent: int
+    """Runs at a time."""
+    runs_dir: Path
+    """Where the runs' directories lie."""
+    skills: Skills = field(default_factory=load_skills)
+    readers: ThreadPoolExecutor = field(default_factory=_readers)
+    workdirs: Workdirs = field(default_factory=_workdirs)
+
+    async def read(self, question: Callable[[Transaction], T]) -> T:
+        """Ask the database, in one snapshot, on another thread."""
+        return await self.work(self._ask, question)
+
+    async def work(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run what may block on another thread."""
+        return await asyncio.get_running_loop().run_in_executor(self.readers, function, *arguments)
+
+    async def submit(self, command: Command, *, by: Actor, texts: Texts | None = None) -> Accepted:
+        """Have a command decided and committed; raises its refusal."""
+        future = self.handler.submit(command, by=by, texts=texts)
+        # A caller that went away must not cancel what the writer is about to answer.
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def close(self) -> None:
+        """End the pool; may be repeated."""
+        self.readers.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, question: Callable[[Transaction], T]) -> T:
+        with self.database.read() as tx:
+            return question(tx)

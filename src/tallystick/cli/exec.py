@@ -1,0 +1,176 @@
+"""`tally exec`: run a command as a registered run and behave as if it ran here.
+
+The run's output is copied to standard output byte for byte, the exit status is the command's own.
+At a terminal Ctrl-C asks whether to stop the run or to leave it running, a second one leaves;
+elsewhere Ctrl-C and TERM stop the run. The run outlives this process in every other case.
+"""
+
+import signal
+import sys
+import types
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tallystick.cli import options, output
+from tallystick.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from tallystick.client.client import Client
+    from tallystick.wire.views import RunView
+
+SIGNAL_BASE = 128
+
+
+class InterruptedBySignal(BaseException):
+    """Ctrl-C or TERM, at a moment when it may be acted on."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal's number."""
+        super().__init__(number)
+        self.number = number
+
+
+class Interrupts:
+    """Turns INT and TERM into exceptions once armed; before that they are remembered.
+
+    Registering a run must not be torn in two: whether it exists would then be unknown.
+    """
+
+    def __init__(self) -> None:
+        """Take over both signals."""
+        self._armed = False
+        self._waiting: int | None = None
+        self._previous = {
+            number: signal.signal(number, self._arrived)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def _arrived(self, number: int, _frame: types.FrameType | None) -> None:
+        """Remember it, or act on it."""
+        if not self._armed:
+            self._waiting = number
+            return
+        self._armed = False
+        raise InterruptedBySignal(number)
+
+    def arm(self) -> None:
+        """From here on a signal raises; one that came earlier raises now."""
+        self._armed = True
+        if self._waiting is not None:
+            number, self._waiting = self._waiting, None
+            self._arrived(number, None)
+
+    def restore(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def execute(
+    command: options.Words = None,
+    *,
+    sweep: Annotated[
+        str | None,
+        typer.Option("--sweep", help="Its sweep. [default: the session's own scratch sweep]"),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What people see. [default: the command]")
+    ] = None,
+    workdir: Annotated[
+        str | None, typer.Option("--workdir", help="Where it runs. [default: here]")
+    ] = None,
+    env: options.Environment = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="Its configuration, for tables."),
+    ] = None,
+    session: options.Session = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the run as JSON at the end, and no output.")
+    ] = False,
+) -> None:
+    """Run a command as a registered run: its output, its exit status.
+
+    A command that a signal ended gives 128 + the signal's number, as in a shell.
+    """
+    from tallystick.cli.registration import Registration, register
+
+    client = options.client_for(session)
+    said = Registration(
+        words=tuple(command or ()),
+        sweep=sweep,
+        name=name,
+        workdir=workdir,
+        env=tuple(env or ()),
+        params=tuple(param or ()),
+    )
+    interrupts = Interrupts()
+    try:
+        run = register(client, said)
+        output.warn(run.warnings)
+        output.note(f"{run.id} {run.status} in sweep {run.sweep_id}")
+        status = _attend(client, run, interrupts, as_json=as_json)
+    finally:
+        interrupts.restore()
+    raise typer.Exit(status)
+
+
+def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json: bool) -> int:
+    """Follow a run to its end, through one interruption; the exit status to end with."""
+    offset, stopped_by = 0, None
+    while True:
+        try:
+            interrupts.arm()
+            if not as_json:
+                for chunk in client.follow_logs(run.id, offset=offset):
+                    offset += len(chunk)
+                    sys.stdout.buffer.write(chunk)
+                    sys.stdout.buffer.flush()
+            return _finish(client.wait_run(run.id), stopped_by, as_json=as_json)
+        except UnavailableError as error:
+            error.hint = "the run goes on without the server and without this command"
+            error.next_actions = ("tally up", f"tally run logs -f {run.id}")
+            raise
+        except InterruptedBySignal as interrupted:
+            if stopped_by is not None or not _stops(run.id, interrupts, interrupted.number):
+                output.note(f"left; see it with: tally run logs -f {run.id}")
+                return SIGNAL_BASE + interrupted.number
+            stopped_by = interrupted.number
+            output.note(f"stopping {run.id}")
+            client.stop_run(run.id)
+
+
+def _stops(run_id: str, interrupts: Interrupts, number: int) -> bool:
+    """Whether an interruption stops the run: asked at a terminal, taken as read elsewhere."""
+    if number != signal.SIGINT or not output.is_terminal():
+        return True
+    sys.stderr.write(f"\nstop {run_id}? [y] stops it, anything else leaves it running: ")
+    sys.stderr.flush()
+    interrupts.arm()
+    try:
+        return sys.stdin.readline().strip().lower() in {"y", "yes", "s", "stop"}
+    except InterruptedBySignal:
+        sys.stderr.write("\n")
+        return False
+
+
+def _finish(run: "RunView", stopped_by: int | None, *, as_json: bool) -> int:
+    """The last words about a run that did not succeed, and its exit status."""
+    if as_json:
+        output.emit(run)
+    if run.outcome != "succeeded":
+        # the reason may quote the end of the output, which stands right above
+        words = f"exit code {run.exit_code}" if run.exit_code is not None else run.reason
+        output.note(output.plain(f"{run.id} {run.status}: {words or run.outcome}"))
+    status = exit_status(run)
+    return SIGNAL_BASE + stopped_by if stopped_by and status == output.REFUSED else status
+
+
+def exit_status(run: "RunView") -> int:
+    """The command's own exit status, 128 + n for a signal; 1 where neither is known."""
+    if run.signal is not None:
+        return SIGNAL_BASE + run.signal
+    if run.exit_code is not None:
+        return run.exit_code
+    return output.OK if run.outcome == "succeeded" else output.REFUSED

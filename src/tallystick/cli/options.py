@@ -1,0 +1,72 @@
+"""Options that several commands share, and the client behind them."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tallystick.client.client import Client
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Session = Annotated[
+    str | None,
+    typer.Option(
+        "--session",
+        help="The conversation that this belongs to. [default: your agent's, or this shell's]",
+    ),
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows.")]
+DataDir = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", help="The server's data directory. [default: as `tally up`]"
+    ),
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[--] COMMAND",
+        show_default=False,
+        help="One word is taken as a shell line as it is; several are quoted and joined.",
+    ),
+]
+Environment = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        "-e",
+        metavar="NAME[=VALUE]",
+        help="Give the run this variable of yours, or this value. May be repeated. "
+        "PATH, VIRTUAL_ENV, LD_LIBRARY_PATH, CONDA_*, PYTHON*, CUDA_* and OMP_* always go along.",
+    ),
+]
+
+TAKES_A_COMMAND = {"allow_interspersed_args": False}
+"""From the first word of the command on, everything belongs to the command."""
+
+SCRATCH_NAME = "scratch"
+SCRATCH_GOAL = "runs that were started without naming a sweep"
+
+
+def examples(*lines: str) -> str:
+    r"""An epilog with examples; \b keeps the help formatter from folding it."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def client_for(session: str | None = None) -> "Client":
+    """The client of this command."""
+    from tallystick.client.client import Client
+
+    return Client(session=session)
+
+
+def scratch_sweep(client: "Client") -> str:
+    """Id of the session's own scratch sweep.
+
+    The Idempotency-Key is made of the session, and the ledger keeps it for ever: the first call
+    creates the sweep, every later one is answered with the same, and two at once cannot make two.
+    """
+    import hashlib
+
+    digest = hashlib.sha256(client.session.encode()).hexdigest()
+    return client.create_sweep(SCRATCH_NAME, goal=SCRATCH_GOAL, key=f"scratch-{digest}").id

@@ -1,0 +1,57 @@
+"""Registering a run from a command line: what `tally run create` and `tally exec` share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tallystick.cli.command import command_of, name_of, params_of, sent_environment
+from tallystick.cli.options import scratch_sweep
+from tallystick.client.config import process_environment
+from tallystick.errors import InvalidError
+
+if TYPE_CHECKING:
+    from tallystick.client.client import Client
+    from tallystick.wire.views import RunView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What was said on the command line."""
+
+    words: tuple[str, ...]
+    sweep: str | None = None
+    name: str | None = None
+    workdir: str | None = None
+    env: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    start: bool = True
+    key: str | None = None
+
+
+def register(client: "Client", said: Registration) -> "RunView":
+    """Create the run, in the session's scratch sweep when none was named."""
+    command = command_of(said.words)
+    environment = sent_environment(process_environment(), said.env)
+    params = params_of(said.params)
+    workdir = directory_of(said.workdir)
+    return client.create_run(
+        said.name or name_of(command),
+        command,
+        sweep=said.sweep or scratch_sweep(client),
+        workdir=workdir,
+        env=environment,
+        params=params,
+        auto_start=said.start,
+        key=said.key,
+    )
+
+
+def directory_of(named: str | None) -> str:
+    """The absolute working directory: here unless named; raises `InvalidError` when it is gone."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise InvalidError(
+            "the current directory does not exist any more", code="workdir_missing"
+        ) from None
+    return str(here / Path(named).expanduser()) if named else str(here)

@@ -1,0 +1,303 @@
+"""`tally run`: register, start, follow and stop runs."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tallystick.cli import options, output
+
+if TYPE_CHECKING:
+    from tallystick.client.client import Client
+    from tallystick.wire.views import RunView
+
+app = typer.Typer(no_args_is_help=True, help="Runs: every trial is one.")
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, whole.")]
+RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs, whole.")]
+
+
+@app.command(
+    context_settings=options.TAKES_A_COMMAND,
+    epilog=options.examples(
+        "tally run create --sweep swp_0123456789ab -- python train.py --lr 1e-2 --seed 1",
+        "tally run create --name baseline --param lr=1e-2 --no-start -- 'python a.py | tee log'",
+    ),
+)
+def create(
+    command: options.Words = None,
+    *,
+    sweep: Annotated[
+        str | None,
+        typer.Option("--sweep", help="Its sweep. [default: the session's own scratch sweep]"),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="What people see. [default: the command]")
+    ] = None,
+    workdir: Annotated[
+        str | None, typer.Option("--workdir", help="Where it runs. [default: here]")
+    ] = None,
+    env: options.Environment = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="Its configuration, for tables."),
+    ] = None,
+    start: Annotated[
+        bool, typer.Option("--start/--no-start", help="Queue it at once, or leave it ready.")
+    ] = True,
+    session: options.Session = None,
+    as_json: options.Json = False,
+) -> None:
+    """Register one trial, and queue it."""
+    from tallystick.cli.registration import Registration, register
+
+    client = options.client_for(session)
+    run = register(
+        client,
+        Registration(
+            words=tuple(command or ()),
+            sweep=sweep,
+            name=name,
+            workdir=workdir,
+            env=tuple(env or ()),
+            params=tuple(param or ()),
+            start=start,
+        ),
+    )
+    output.warn(run.warnings)
+    if as_json:
+        output.emit(run)
+        return
+    output.say(run.id)
+    output.note(f"{run.status} in sweep {run.sweep_id}; follow it with: tally run logs -f {run.id}")
+
+
+@app.command(
+    "list",
+    epilog=options.examples("tally run list", "tally run list --status failed --json"),
+)
+def list_runs(
+    sweep: Annotated[str | None, typer.Option("--sweep", help="Of this sweep only.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Of this conversation only.")
+    ] = None,
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status", help="ready, queued, launching, running, finished, failed or stopped."
+        ),
+    ] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived ones instead.")] = False,
+    limit: options.Limit = 30,
+    as_json: options.Json = False,
+) -> None:
+    """List runs, newest first."""
+    client = options.client_for()
+    found = client.runs(sweep=sweep, session=session, status=status, archived=archived, limit=limit)
+    runs = list(found)
+    if as_json:
+        output.emit(runs)
+        return
+    show_runs(runs)
+
+
+def show_runs(runs: "list[RunView]") -> None:
+    """Runs as a table."""
+    now = output.now_seconds()
+    output.table(
+        ("ID", "NAME", "STATUS", ">EXIT", "CREATED", ">TOOK", "REASON"),
+        (
+            (
+                run.id,
+                run.name,
+                run.status,
+                output.exit_words(run.exit_code, run.signal),
+                output.ago(run.created_at, now=now),
+                output.duration(run.started_at, run.ended_at, now=now),
+                "" if run.outcome == "succeeded" else run.reason or "",
+            )
+            for run in runs
+        ),
+        empty="no runs; register one with: tally run create -- COMMAND",
+    )
+
+
+@app.command(epilog=options.examples("tally run show run_0123456789ab"))
+def show(run_id: RunId, as_json: options.Json = False) -> None:
+    """Everything that is known about one run."""
+    run = options.client_for().run(run_id)
+    if as_json:
+        output.emit(run)
+        return
+    show_run(run)
+
+
+def show_run(run: "RunView") -> None:
+    """One run, a line for each fact."""
+    git = run.git
+    output.facts(
+        (
+            ("id", run.id),
+            ("name", run.name),
+            ("status", run.status),
+            ("outcome", run.outcome),
+            ("reason", run.reason),
+            ("exit", output.exit_words(run.exit_code, run.signal)),
+            ("queue position", run.queue_position),
+            ("command", run.command),
+            ("workdir", run.workdir),
+            ("params", " ".join(f"{name}={value}" for name, value in run.params.items())),
+            ("metrics", " ".join(f"{name}={value}" for name, value in run.metrics.items())),
+            ("sweep", run.sweep_id),
+            ("session", run.chat_session_id),
+            ("repeats", run.parent_run_id),
+            ("not compliant", ", ".join(run.violations)),
+            ("created", output.moment_of(run.created_at)),
+            ("started", output.moment_of(run.started_at)),
+            ("ended", output.moment_of(run.ended_at)),
+            ("took", output.duration(run.started_at, run.ended_at)),
+            ("git head", git and " ".join(filter(None, (git.head, git.branch)))),
+            ("git tree", git and (git.tree or git.missing)),
+            ("interpreter", run.interpreter),
+            ("python", run.interpreter_version),
+            ("directory", run.run_dir),
+            ("ledger", f"entry {run.seq}, newest {run.changed_seq}"),
+        )
+    )
+
+
+@app.command(
+    epilog=options.examples(
+        "tally run logs run_0123456789ab", "tally run logs -f run_0123456789ab"
+    ),
+)
+def logs(
+    run_id: RunId,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", min=1, help="Only the last so many bytes.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Print what a run wrote, byte for byte."""
+    client = options.client_for()
+    if as_json:
+        output.emit(client.logs(run_id, offset=-tail if tail else 0))
+        return
+    start = client.logs(run_id, offset=-tail, limit=1).offset if tail else 0
+    for chunk in client.follow_logs(run_id, offset=start, until_end=follow):
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+@app.command(epilog=options.examples("tally run start run_0123456789ab"))
+def start(run_ids: RunIds, as_json: options.Json = False) -> None:
+    """Let the queue start ready runs."""
+    client = options.client_for()
+    _each([client.start_run(run_id) for run_id in run_ids], as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally run stop run_0123456789ab", "tally run stop --wait …"))
+def stop(
+    run_ids: RunIds,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return once every process of them is dead.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Stop runs, whatever they are doing; repeating it is harmless."""
+    client = options.client_for()
+    runs = [client.stop_run(run_id) for run_id in run_ids]
+    if wait:
+        runs = [client.wait_run(run.id) for run in runs]
+    _each(runs, as_json=as_json)
+
+
+@app.command(
+    epilog=options.examples(
+        "tally run wait run_0123456789ab", "tally run wait --timeout 600 run_0123456789ab"
+    ),
+)
+def wait(
+    run_ids: RunIds,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds, then give up waiting.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Wait until runs have ended; exit code 1 unless every one of them succeeded."""
+    client = options.client_for()
+    runs = _wait_all(client, run_ids, timeout)
+    _each(runs, as_json=as_json)
+    if any(run.outcome != "succeeded" for run in runs):
+        raise typer.Exit(output.REFUSED)
+
+
+def _wait_all(client: "Client", run_ids: list[str], timeout: float | None) -> "list[RunView]":
+    """Every run once it has ended, or as it is when the one time-out is up."""
+    import time
+    from functools import partial
+
+    from tallystick.cli.waiting import wait_shown
+    from tallystick.client.runs import RUN_ENDS
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    runs = []
+    for run_id in run_ids:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        run = wait_shown(
+            partial(_look, client, run_id),
+            lambda seen: seen.status in RUN_ENDS,
+            lambda seen: f"{seen.name}: {seen.status}",
+            timeout_seconds=left,
+        )
+        runs.append(run)
+    return runs
+
+
+def _look(client: "Client", run_id: str, wait_seconds: float) -> "RunView":
+    """One look at a run, which may wait."""
+    return client.run(run_id, wait=wait_seconds)
+
+
+@app.command(epilog=options.examples("tally run rerun run_0123456789ab"))
+def rerun(
+    run_id: RunId,
+    command: Annotated[
+        str | None, typer.Option("--command", help="A shell line instead of the old one.")
+    ] = None,
+    start: Annotated[
+        bool, typer.Option("--start/--no-start", help="Queue it at once, or leave it ready.")
+    ] = True,
+    session: options.Session = None,
+    as_json: options.Json = False,
+) -> None:
+    """Register a run again, as a new one that names the old one as its parent."""
+    client = options.client_for(session)
+    run = client.rerun_run(run_id, command=command, auto_start=start)
+    output.warn(run.warnings)
+    _each([run], as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally run archive run_0123456789ab"))
+def archive(run_ids: RunIds, as_json: options.Json = False) -> None:
+    """Take runs out of the ordinary lists; nothing is deleted."""
+    client = options.client_for()
+    _each([client.archive_run(run_id) for run_id in run_ids], as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally run unarchive run_0123456789ab"))
+def unarchive(run_ids: RunIds, as_json: options.Json = False) -> None:
+    """Put archived runs back into the ordinary lists."""
+    client = options.client_for()
+    _each([client.unarchive_run(run_id) for run_id in run_ids], as_json=as_json)
+
+
+def _each(runs: "list[RunView]", *, as_json: bool) -> None:
+    """What became of the runs of a command."""
+    if as_json:
+        output.emit(runs)
+    else:
+        show_runs(runs)

@@ -1,0 +1,48 @@
+"""What every group of calls shares: the caller, and the session that creating requests carry."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tallystick.client.caller import Caller
+from tallystick.client.config import Discovery
+
+PAGE_SIZE = 100
+WAIT_SECONDS = 50.0
+"""A little below the server's cap of 55 (P4.2)."""
+PATIENCE_SECONDS = 120.0
+"""How long a server that restarts is waited for."""
+RETRY_SECONDS = 0.5
+"""Between two looks at a server that does not answer."""
+
+
+class Calls:
+    """One group of calls of the SDK; `Client` is all of them."""
+
+    _caller: Caller
+    _discovery: Discovery
+
+    @property
+    def session(self) -> str:
+        """The conversation that creating requests of this client belong to (P1.1)."""
+        return self._discovery.chat_session()
+
+    def _pages(self, path: str, query: dict[str, Any], limit: int | None) -> Iterator[Any]:
+        """Items of a list, newest first, page by page for as long as they are asked for.
+
+        A page is an object with `items` and `next_cursor`, or an array whose last item's `seq`
+        is the cursor.
+        """
+        cursor: Any = query.get("cursor")
+        left = limit
+        while left is None or left > 0:
+            size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
+            page = self._caller.get(path, {**query, "limit": size, "cursor": cursor})
+            items = page["items"] if isinstance(page, dict) else page
+            yield from items
+            left = None if left is None else left - len(items)
+            if isinstance(page, dict):
+                cursor = page["next_cursor"]
+            else:
+                cursor = items[-1].get("seq") if len(items) == size else None
+            if cursor is None:
+                return

@@ -1,0 +1,186 @@
+"""Where the client finds its server, its token and its session; the client's only environment read.
+
+Server: argument, TALLY_SERVER_URL, SERVER_URL, else server.json in the data directory, read again
+at every new connection because a restarted server may listen elsewhere. The data directory is the
+one that `tally up` would use here: the rule stands once, in `tallystick.config`.
+A token file of this machine is never sent to a server that is not on this machine.
+"""
+
+import ipaddress
+import json
+import os
+import pwd
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tallystick.config import load
+from tallystick.errors import ForbiddenError, InvalidError, UnavailableError
+
+URL_VARIABLES = ("TALLY_SERVER_URL", "SERVER_URL")
+TOKEN_VARIABLES = ("TALLY_TOKEN", "AUTH_TOKEN")
+SESSION_VARIABLES = (
+    "TALLY_CHAT_SESSION_ID",
+    "CHAT_SESSION_ID",
+    "CLAUDE_CODE_SESSION_ID",
+    "CODEX_THREAD_ID",
+    "GEMINI_SESSION_ID",
+)
+"""What agents set in the shells they start; whoever has one is an agent, others are people."""
+
+MAX_SESSION_LENGTH = 128
+START_HINT = "start one with `tally up`, or name a running one in TALLY_SERVER_URL"
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment of this process."""
+    return os.environ
+
+
+def first_of(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    """The first variable that is set and not empty."""
+    return next((environment[name] for name in names if environment.get(name, "").strip()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """Answers where, as whom, and in which session; arguments of the caller go first."""
+
+    environment: Mapping[str, str]
+    url: str | None = None
+    token: str | None = None
+    session: str | None = None
+    directory: Path | None = None
+
+    def data_dir(self) -> Path:
+        """The data directory of this machine's server; raises `InvalidError` for bad settings."""
+        if self.directory is not None:
+            return self.directory.expanduser().absolute()
+        settings, _origins = load(environment=self.environment)
+        return settings.server.data_dir
+
+    def named_url(self) -> str | None:
+        """The server somebody named, or None when server.json decides."""
+        if self.url is not None:
+            return base_url(self.url)
+        if (
+            self.directory is not None
+        ):  # whoever names a directory means the server that lives there
+            return None
+        named = first_of(self.environment, URL_VARIABLES)
+        return base_url(named) if named else None
+
+    def server_url(self) -> str:
+        """Base URL without a trailing slash; raises `UnavailableError` when no server is known."""
+        named = self.named_url()
+        if named is not None:
+            return named
+        path = self.data_dir() / "server.json"
+        try:
+            document = json.loads(path.read_bytes())
+            return base_url(str(document["url"]))
+        except FileNotFoundError:
+            raise UnavailableError(
+                f"no Tallystick server is running here: {path} does not exist",
+                code="server_not_running",
+                hint=START_HINT,
+                next_actions=("tally up",),
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UnavailableError(
+                f"{path} cannot be read: {error}", code="server_not_running", hint=START_HINT
+            ) from error
+
+    def is_agent(self) -> bool:
+        """Whether an agent's session variable is set."""
+        return first_of(self.environment, SESSION_VARIABLES) is not None
+
+    def access_token(self) -> str | None:
+        """The token to send, None when there is none; raises `ForbiddenError` when unreadable."""
+        given = self.token or first_of(self.environment, TOKEN_VARIABLES)
+        if given:
+            return given.strip()
+        named = self.named_url()
+        if named is not None and not is_loopback(named):
+            return None
+        return _token_file(self.data_dir(), "agent.token" if self.is_agent() else "admin.token")
+
+    def chat_session(self) -> str:
+        """The conversation that creating requests belong to (P1.1); a person's is the shell's."""
+        return self.session or first_of(self.environment, SESSION_VARIABLES) or shell_session()
+
+
+def base_url(text: str) -> str:
+    """A URL without trailing slash, http when no scheme stands; raises `InvalidError`."""
+    whole = text.strip()
+    if "//" not in whole:
+        whole = f"http://{whole}"
+    parts = urlsplit(whole)
+    try:
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise InvalidError(
+            f"server URL: expected something like http://127.0.0.1:8787, found {text!r}",
+            code="server_url_invalid",
+        )
+    return whole.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _token_file(directory: Path, name: str) -> str | None:
+    """The first line of a token file, None when it is absent."""
+    path = directory / name
+    try:
+        return path.read_text().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ForbiddenError(
+            f"{path} cannot be read: {error.strerror}",
+            code="token_unreadable",
+            hint="run as the user who started the server, or set TALLY_TOKEN",
+        ) from error
+
+
+def shell_session() -> str:
+    """`shell:<user>@<host>:<login session>.<its start>`: the same for every command of one shell.
+
+    The start time tells the session from a later one with the same process id.
+    """
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    leader = os.getsid(0)
+    words = f"shell:{user}@{socket.gethostname()}:{leader}"
+    return f"{words}.{_start_of(leader)}"[-MAX_SESSION_LENGTH:]
+
+
+def _start_of(pid: int) -> str:
+    """Start of a process in clock ticks since boot, with the boot's own mark in front."""
+    boot = _read_line(Path("/proc/sys/kernel/random/boot_id"))[:4]
+    stat = _read_line(Path(f"/proc/{pid}/stat"))
+    fields = stat.rpartition(")")[2].split()  # the name in parentheses may hold anything
+    return f"{boot}-{fields[19] if len(fields) > 19 else 0}"
+
+
+def _read_line(path: Path) -> str:
+    """A small file of /proc, empty when it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,135 @@
+"""Calls about runs: every trial is one (P3)."""
+
+from collections.abc import Iterator, Mapping
+
+from tallystick.client.caller import path_of
+from tallystick.client.calls import Calls
+from tallystick.client.reading import view
+from tallystick.client.waiting import wait_until
+from tallystick.wire.codec import to_json
+from tallystick.wire.requests import CreateRun, RerunRun, UpdateRun
+from tallystick.wire.views import RunView
+
+RUN_ENDS = frozenset({"finished", "failed", "stopped"})
+
+
+class RunCalls(Calls):
+    """Register, start, stop and find runs."""
+
+    def create_run(
+        self,
+        name: str,
+        command: str,
+        *,
+        sweep: str | None,
+        workdir: str | None = None,
+        env: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int | float | bool] | None = None,
+        auto_start: bool = False,
+        session: str | None = None,
+        key: str | None = None,
+    ) -> RunView:
+        """Register one trial; raises `PolicyError` (sweep_required) when the sweep is missing.
+
+        `command` goes to `bash -c` as it stands. The same `key` answers the same run.
+        """
+        body = CreateRun(
+            name=name,
+            command=command,
+            workdir=workdir,
+            sweep_id=sweep,
+            chat_session_id=session or self.session,
+            auto_start=auto_start,
+            env=dict(env or {}),
+            params=dict(params or {}),
+        )
+        return view(RunView, self._caller.create("/runs", body, key=key))
+
+    def runs(
+        self,
+        *,
+        sweep: str | None = None,
+        session: str | None = None,
+        status: str | None = None,
+        archived: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[RunView]:
+        """Runs, newest first; fetched page by page as they are asked for."""
+        query = {
+            "sweep_id": sweep,
+            "chat_session_id": session,
+            "status": status,
+            "archived": "only" if archived else None,
+            "cursor": "",  # asks for pages; replaced by each page's own
+        }
+        for item in self._pages("/runs", query, limit):
+            yield view(RunView, item)
+
+    def run(self, run_id: str, *, wait: float = 0) -> RunView:
+        """One run; with `wait` (seconds, at most 55) once its status changes."""
+        return view(RunView, self._caller.get(path_of("runs", run_id), wait_seconds=wait))
+
+    def wait_run(self, run_id: str, *, timeout_seconds: float | None = None) -> RunView:
+        """The run once it has ended, or as it is when the time is up."""
+        return wait_until(
+            lambda seen: seen.status in RUN_ENDS,
+            lambda wait: self.run(run_id, wait=wait),
+            timeout_seconds=timeout_seconds,
+            clock=self._caller.clock,
+        )
+
+    def start_run(self, run_id: str) -> RunView:
+        """Let the queue start it; harmless when it is queued or running already."""
+        return self._act(run_id, "start")
+
+    def queue_run(self, run_id: str) -> RunView:
+        """The same as `start_run`: the queue starts what has room (P3.2)."""
+        return self._act(run_id, "queue")
+
+    def stop_run(self, run_id: str) -> RunView:
+        """Ask for its end; it is `stopped` once every process is dead (P3.6)."""
+        return self._act(run_id, "stop")
+
+    def rerun_run(
+        self,
+        run_id: str,
+        *,
+        command: str | None = None,
+        auto_start: bool = False,
+        session: str | None = None,
+        key: str | None = None,
+    ) -> RunView:
+        """A new run that names this one as its parent; belongs to this client's session."""
+        body = RerunRun(
+            command=command, auto_start=auto_start, chat_session_id=session or self.session
+        )
+        return view(RunView, self._caller.create(path_of("runs", run_id, "rerun"), body, key=key))
+
+    def edit_run(
+        self,
+        run_id: str,
+        *,
+        name: str | None = None,
+        command: str | None = None,
+        workdir: str | None = None,
+    ) -> RunView:
+        """Change it before its start; raises `ConflictError` afterwards (P3.4)."""
+        body = to_json(UpdateRun(name=name, command=command, workdir=workdir))
+        given = {field: value for field, value in body.items() if value is not None}
+        return view(RunView, self._caller.post(path_of("runs", run_id), given, method="PUT"))
+
+    def archive_run(self, run_id: str) -> RunView:
+        """Take it out of the ordinary lists; nothing is deleted."""
+        return self._act(run_id, "archive")
+
+    def unarchive_run(self, run_id: str) -> RunView:
+        """Put it back into the ordinary lists."""
+        return self._act(run_id, "unarchive")
+
+    def _act(self, run_id: str, verb: str) -> RunView:
+        """One of the calls that are harmless when repeated, and the run after it."""
+        answer = self._caller.post(path_of("runs", run_id, verb))
+        inner = answer.get("run") if isinstance(answer, dict) else None
+        if isinstance(inner, dict):
+            return view(RunView, inner)
+        return view(RunView, answer)

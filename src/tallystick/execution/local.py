@@ -1,0 +1,302 @@
+"""Executes attempts on this host.
+
+The run directory is the truth: a lock says whether a supervisor lives, a journal what it saw. On
+top of that the backend keeps pidfds, so that the kernel tells when something ends and, where it
+can (Linux 6.15 and later), what the exit status of an unsupervised command was. Everything kept
+in memory can be found again after a restart. Needs Linux: elsewhere `submit` is refused.
+"""
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tallystick.errors import UnavailableError
+from tallystick.execution import processes, rundir
+from tallystick.execution.backend import (
+    Exited,
+    Gone,
+    Handle,
+    NotStarted,
+    Recorded,
+    Sighting,
+    Submission,
+    Supervised,
+    Unsupervised,
+)
+from tallystick.execution.bundle import write_stop
+from tallystick.execution.followed import Followed, Held
+from tallystick.execution.launcher import LauncherClient
+from tallystick.execution.processes import Pid
+from tallystick.execution.watcher import Watcher
+from tallystick.wire.bundle import JOURNAL_FILE, StopRequest
+from tallystick.wire.journal import load
+from tallystick.wire.observation import CommandExited, Observation
+
+LEFTOVER_SECONDS = 2.0
+"""Between TERM and KILL for what outlived an unsupervised command, as in a bundle."""
+LOOKS = 2
+"""More looks at the host before it is believed that nothing of an attempt is left."""
+
+
+class LocalBackend:
+    """The `Backend` of one host; see there for the promises."""
+
+    name = "local"
+
+    def __init__(self, *, python: str = sys.executable) -> None:
+        """`python` runs supervisors; nothing is started before `watch` or `submit`."""
+        self._launcher = LauncherClient(python)
+        self._watcher = Watcher()
+        self._boot_id = processes.boot_id()
+        self._guard = threading.RLock()
+        self._followed: dict[str, Followed] = {}
+        # What the kernel told once; the pidfd that it told it by need not be kept.
+        self._last_words: dict[str, Exited] = {}
+        self._closed = False
+
+    @functools.cached_property
+    def gpu_count(self) -> int:
+        """NVIDIA GPUs of this host, by the driver's directory or the device files."""
+        return count_gpus(Path("/"))
+
+    @property
+    def launcher_pid(self) -> int | None:
+        """The process that forks supervisors, while one is known."""
+        return self._launcher.pid
+
+    def submit(self, submission: Submission) -> str:
+        """Have a supervisor forked, unless the run directory shows that there was one."""
+        if sys.platform != "linux":
+            raise UnavailableError("runs on this host need Linux", code="linux_required")
+        with self._guard:
+            started, _ = rundir.read_head(submission.directory)
+            if started is not None:
+                return _native(Pid(started.pid, started.start_ticks), started.boot_id)
+            followed = self._follow(submission)
+            if followed.supervisor is None or not followed.supervisor.alive:
+                launched = self._launcher.launch(
+                    attempt=submission.attempt,
+                    directory=submission.directory,
+                    token=submission.supervisor_token,
+                )
+                pid = Pid(launched.pid, launched.start_ticks)
+                self._follow_supervisor(followed, pid)
+                return _native(pid, self._boot_id)
+            return _native(followed.supervisor.pid, self._boot_id)
+
+    def observe(self, attempts: Sequence[Handle]) -> dict[str, Sighting]:
+        """Look at each run directory; at the host's processes only for those left alone."""
+        with self._guard:
+            sightings: dict[str, Sighting] = {}
+            alone: list[tuple[Handle, tuple[Observation, ...]]] = []
+            for handle in attempts:
+                seen = self._look(handle)
+                if isinstance(seen, tuple):
+                    alone.append((handle, seen))
+                else:
+                    sightings[handle.attempt] = seen
+            if alone:
+                # Only now: a look at the host from before a lock was found free proves nothing.
+                host = processes.scan()
+                for handle, records in alone:
+                    sightings[handle.attempt] = self._look_alone(handle, records, host)
+            return sightings
+
+    def cancel(self, handle: Handle, *, grace_seconds: float) -> None:
+        """Write the request down, then tell whoever can carry it out."""
+        if rundir.has_ended(load(handle.directory / JOURNAL_FILE)):
+            return
+        try:
+            write_stop(handle.directory, StopRequest(grace_seconds=grace_seconds))
+        except FileNotFoundError:
+            return  # there is nothing that could be started
+        # Read after stop.json was written: a supervisor that is not in the journal by now looks
+        # for stop.json before it executes anything.
+        records = load(handle.directory / JOURNAL_FILE)
+        started, _ = rundir.find_start(records)
+        if started is None or rundir.has_ended(records) or started.boot_id != self._boot_id:
+            return
+        supervisor = Pid(started.pid, started.start_ticks)
+        if processes.is_alive(supervisor) and processes.send(supervisor, signal.SIGTERM):
+            return
+        with self._guard:
+            followed = self._learn(handle, records)
+            self._end(followed, grace_seconds)
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when a supervisor or a command has ended."""
+        self._watcher.start(wake)
+        if sys.platform == "linux":
+            self._launcher.warm()  # so that the first run need not wait for it
+
+    def slots(self) -> int:
+        """One run for each GPU, or for each CPU this process may use where there is none."""
+        if self.gpu_count:
+            return self.gpu_count
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+
+    def close(self) -> None:
+        """Give everything back; supervisors and runs take no notice."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            followed, self._followed = self._followed, {}
+        for one in followed.values():
+            one.abandon()
+        self._watcher.close()  # before the pidfds: it must not see their numbers given to others
+        self._launcher.close()
+        for one in followed.values():
+            one.close()
+
+    def _look(self, handle: Handle) -> Sighting | tuple[Observation, ...]:
+        """What the run directory says; the journal, when it has begun and nobody supervises.
+
+        The order matters: first the journal's size, then the lock. A journal that was begun, and
+        a lock that is free *afterwards*, mean that the supervisor is gone for good; the other way
+        round it might only be starting.
+        """
+        size = rundir.journal_bytes(handle.directory)
+        held = rundir.is_held(handle.directory)
+        if size and held:
+            return self._look_supervised(handle, size)
+        followed = self._followed.get(handle.attempt)
+        if held or (not size and followed is not None and followed.supervisor_alive):
+            return Supervised()
+        records = load(handle.directory / JOURNAL_FILE) if size else ()
+        if not records:
+            return NotStarted()  # or the first append was cut short: nothing had been executed
+        if rundir.has_ended(records):
+            self._forget(handle.attempt)
+            return Recorded(observations=records)
+        started, _ = rundir.find_start(records)
+        if started is not None and started.boot_id != self._boot_id:
+            self._forget(handle.attempt)
+            return Gone(reason="host rebooted", observations=records)
+        return records
+
+    def _look_supervised(self, handle: Handle, size: int) -> Sighting:
+        """The lock is held: at work, or done and still delivering."""
+        followed = self._follow(handle)
+        if size == followed.journal_bytes:
+            return Supervised()
+        if rundir.may_have_ended(handle.directory, size):
+            records = load(handle.directory / JOURNAL_FILE)
+            if rundir.has_ended(records):
+                self._forget(handle.attempt)
+                return Recorded(observations=records)
+        if followed.supervisor is None or followed.command is None:
+            supervisor, command = rundir.read_head(handle.directory)
+            if supervisor is not None and supervisor.boot_id == self._boot_id:
+                self._follow_supervisor(followed, Pid(supervisor.pid, supervisor.start_ticks))
+            if command is not None:
+                self._follow_command(followed, Pid(command.pid, command.start_ticks))
+        followed.journal_bytes = size
+        return Supervised()
+
+    def _look_alone(
+        self,
+        handle: Handle,
+        records: tuple[Observation, ...],
+        host: dict[int, processes.Process],
+    ) -> Sighting:
+        """The supervisor is gone, and its journal has no end."""
+        if handle.attempt in self._last_words:
+            return self._last_words[handle.attempt]
+        followed = self._learn(handle, records)
+        living = followed.find_members(host) or self._find_again(followed)
+        exited = next((r for r in records if isinstance(r, CommandExited)), None)
+        if living:
+            over = exited is not None or (followed.command and not followed.command.alive)
+            if over and not followed.ending:
+                self._end(followed, LEFTOVER_SECONDS)  # as the supervisor would have
+            pids = tuple(sorted(pid.number for pid in living))
+            return Unsupervised(pids=pids, observations=records)
+        if exited is not None:
+            self._forget(handle.attempt)
+            return Exited(exit_code=exited.exit_code, signal=exited.signal, observations=records)
+        status = followed.command.exit_status() if followed.command else None
+        self._forget(handle.attempt)
+        if status is None:
+            return Gone(reason="supervisor killed", observations=records)
+        code = os.waitstatus_to_exitcode(status)
+        word = Exited(
+            exit_code=code if code >= 0 else None,
+            signal=-code if code < 0 else None,
+            observations=records,
+        )
+        self._last_words[handle.attempt] = word
+        return word
+
+    def _find_again(self, followed: Followed) -> set[Pid]:
+        """Look at the host anew: one look can miss a process that forks and exits all the time."""
+        for _ in range(LOOKS):
+            living = followed.find_members(processes.scan())
+            if living:
+                return living
+        return set()
+
+    def _end(self, followed: Followed, grace_seconds: float) -> None:
+        """Begin to end an unsupervised attempt, or shorten the grace of what was begun."""
+
+        def find() -> set[Pid]:
+            with self._guard:
+                return self._find_again(followed)
+
+        followed.end(find, grace_seconds=grace_seconds, done=self._watcher.ring)
+
+    def _learn(self, handle: Handle, records: tuple[Observation, ...]) -> Followed:
+        """Remember the command of an attempt that has lost its supervisor."""
+        followed = self._follow(handle)
+        _, command = rundir.find_start(records)
+        if command is not None:
+            self._follow_command(followed, Pid(command.pid, command.start_ticks))
+        return followed
+
+    def _follow(self, of: Submission | Handle) -> Followed:
+        """What is remembered of an attempt, from now on if not before."""
+        followed = self._followed.get(of.attempt)
+        if followed is None:
+            followed = self._followed[of.attempt] = Followed(of.directory)
+        return followed
+
+    def _follow_supervisor(self, followed: Followed, pid: Pid) -> None:
+        """Keep a pidfd of the supervisor, for the hint of its end."""
+        if followed.supervisor is None or followed.supervisor.pid != pid:
+            if followed.supervisor is not None:
+                followed.supervisor.close()
+            followed.supervisor = Held(pid)
+            if followed.supervisor.descriptor is not None:
+                self._watcher.add(followed.supervisor.descriptor)
+
+    def _follow_command(self, followed: Followed, pid: Pid) -> None:
+        """Keep a pidfd of the command: it may have to tell the exit status one day."""
+        if followed.command is None:
+            followed.command = Held(pid)
+            if followed.command.descriptor is not None:
+                self._watcher.add(followed.command.descriptor)
+
+    def _forget(self, attempt: str) -> None:
+        """Nothing more can be learnt about it than the run directory says."""
+        followed = self._followed.pop(attempt, None)
+        if followed is not None:
+            followed.close()
+
+
+def count_gpus(root: Path) -> int:
+    """NVIDIA GPUs below the file system root `root`."""
+    listed = root / "proc/driver/nvidia/gpus"
+    if listed.is_dir():
+        return sum(1 for _ in listed.iterdir())
+    return sum(1 for _ in (root / "dev").glob("nvidia[0-9]*"))
+
+
+def _native(pid: Pid, boot_id: str) -> str:
+    """The native handle: for people; what is acted upon is read from the run directory."""
+    return f"local:{pid.number}:{pid.start_ticks}:{boot_id}"

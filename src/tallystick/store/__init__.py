@@ -1,0 +1,1 @@
+"""The data plane: output and metrics, too many bytes for the ledger."""

@@ -1,0 +1,162 @@
+"""The processes of a run, from the command's start until wait says that none is left.
+
+Complete because the supervisor is a subreaper: a process that detached, forked twice or changed
+its session is still our descendant. Ending them is TERM, a grace period, then KILL again and again
+faster than a tree can grow. Waits in one place, for signals, with the next deadline.
+"""
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from tallystick.errors import InvalidError
+from tallystick.supervisor import capture, process
+from tallystick.supervisor.journal import Journal
+from tallystick.wire import codec
+from tallystick.wire.bundle import OUTPUT_FILE, STOP_FILE, Bundle, StopRequest
+from tallystick.wire.observation import CommandExited, Ended
+
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
+KILL_AGAIN_SECONDS = 0.05
+KILL_SWEEPS = 20
+"""Looks in a row before waiting: a chain that forks in under a millisecond is caught in few."""
+DISK_AGAIN_SECONDS = 1.0
+
+
+class Tree:
+    """The command and everything that came from it."""
+
+    def __init__(self, pid: int, *, directory: Path, bundle: Bundle, journal: Journal) -> None:
+        """`pid` is the command, already executed and a child of this process."""
+        self._pid = pid
+        self._directory = directory
+        self._bundle = bundle
+        self._journal = journal
+        self._status: int | None = None
+        self._stop: StopRequest | None = None
+        self._kill_at: float | None = None
+        self._leftover = 0
+        self._killed: set[int] = set()
+        self._tail: str | None = None
+
+    def see_through(self, tell: Callable[[], None]) -> int:
+        """Return when no process is left; `tell` is called when the journal has grown.
+
+        The result is the command's exit code, or 128 plus the signal that ended it.
+        """
+        while self._reap(tell):
+            self._kill_when_due()
+            received = self._wait()
+            if received in STOP_SIGNALS:
+                self._on_stop()
+        code, number = _outcome(self._status or 0)  # wait named the command before it said: none
+        return 128 + number if number is not None else code or 0
+
+    def ended(self) -> Callable[..., Ended]:
+        """The last record, all but its number and time."""
+        code, number = _outcome(self._status or 0)
+        return partial(
+            Ended,
+            cause="exited" if self._stop is None else "stop",
+            exit_code=code,
+            signal=number,
+            leftover=self._leftover,
+            killed=len(self._killed),
+            detail=self._tail,
+        )
+
+    def _reap(self, tell: Callable[[], None]) -> bool:
+        """Wait for everything that has ended, adopted orphans included; False at the very end."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self._pid:
+                self._status = status
+                self._on_exit(status, usage)
+                tell()
+
+    def _wait(self) -> int | None:
+        """The next signal; None when a deadline came first."""
+        deadlines = [] if self._kill_at is None else [max(0.0, self._kill_at - time.monotonic())]
+        if self._journal.waiting:
+            self._journal.flush()
+            deadlines.append(DISK_AGAIN_SECONDS)
+        if not deadlines:
+            return signal.sigwaitinfo(WATCHED).si_signo
+        received = signal.sigtimedwait(WATCHED, min(deadlines))
+        return None if received is None else received.si_signo
+
+    def _on_exit(self, status: int, usage: "resource.struct_rusage") -> None:
+        """Note what wait said, then ask whatever outlived the command to end."""
+        code, number = _outcome(status)
+        if status != 0:
+            self._tail = capture.tail(self._directory / OUTPUT_FILE)
+        self._journal.note(
+            partial(
+                CommandExited,
+                exit_code=code,
+                signal=number,
+                tail=self._tail,
+                cpu_seconds=round(usage.ru_utime + usage.ru_stime, 6),
+                max_rss_bytes=usage.ru_maxrss * 1024,  # the kernel counts in KiB
+            )
+        )
+        if self._stop is not None:
+            return  # all of them were asked already, and their grace is running
+        left = process.descendants()
+        self._leftover = len(left)
+        self._ask_to_end(left, self._bundle.leftover_seconds)
+
+    def _on_stop(self) -> None:
+        """A request to stop; a repeated one can only shorten the grace."""
+        request = self._read_stop()
+        if self._stop is None and self._status is None:
+            self._stop = request
+            self._ask_to_end(process.descendants(), request.grace_seconds)
+        else:
+            self._kill_by(time.monotonic() + request.grace_seconds)
+
+    def _read_stop(self) -> StopRequest:
+        """stop.json, or, for a bare signal, the bundle's own grace."""
+        try:
+            document = json.loads((self._directory / STOP_FILE).read_bytes())
+            return codec.from_json(StopRequest, document, where=STOP_FILE)
+        except (OSError, ValueError, InvalidError):
+            return StopRequest(grace_seconds=self._bundle.grace_seconds)
+
+    def _ask_to_end(self, pids: list[int], grace_seconds: float) -> None:
+        """TERM now, KILL when the grace is over; CONT so that a stopped process can hear it."""
+        process.signal_all(pids, signal.SIGTERM)
+        process.signal_all(pids, signal.SIGCONT)
+        self._kill_by(time.monotonic() + grace_seconds)
+
+    def _kill_by(self, moment: float) -> None:
+        """Never later than was promised before."""
+        self._kill_at = moment if self._kill_at is None else min(self._kill_at, moment)
+
+    def _kill_when_due(self) -> None:
+        """KILL every descendant, and those born meanwhile."""
+        if self._kill_at is None or time.monotonic() < self._kill_at:
+            return
+        for _ in range(KILL_SWEEPS):
+            living = process.descendants()
+            if not living:
+                break
+            self._killed |= process.signal_all(living, signal.SIGKILL)
+        self._kill_at = time.monotonic() + KILL_AGAIN_SECONDS
+
+
+def _outcome(status: int) -> tuple[int | None, int | None]:
+    """A wait status as (exit code, None) or (None, signal)."""
+    code = os.waitstatus_to_exitcode(status)
+    return (code, None) if code >= 0 else (None, -code)

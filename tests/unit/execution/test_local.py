@@ -1,0 +1,77 @@
+"""How many runs a host takes, what it may be asked before anything runs, and its stated limit."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tallystick.errors import UnavailableError
+from tallystick.execution.backend import Handle, NotStarted, Submission
+from tallystick.execution.local import LocalBackend, count_gpus
+
+
+class TestSlots:
+    def test_gpus_are_counted_by_the_drivers_directory(self, tmp_path: Path) -> None:
+        for name in ("0000:01:00.0", "0000:02:00.0"):
+            (tmp_path / "proc/driver/nvidia/gpus" / name).mkdir(parents=True)
+        (tmp_path / "dev").mkdir()
+        (tmp_path / "dev/nvidia0").touch()
+        assert count_gpus(tmp_path) == 2
+
+    def test_else_by_device_files(self, tmp_path: Path) -> None:
+        (tmp_path / "dev").mkdir()
+        for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm"):
+            (tmp_path / "dev" / name).touch()
+        assert count_gpus(tmp_path) == 3
+        assert count_gpus(tmp_path / "none") == 0
+
+    def test_a_gpu_is_a_slot_and_else_a_cpu_is(self) -> None:
+        backend = LocalBackend()
+        vars(backend)["gpu_count"] = 3
+        assert backend.slots() == 3
+        vars(backend)["gpu_count"] = 0
+        assert backend.slots() == len(os.sched_getaffinity(0))
+        backend.close()
+
+
+def test_elsewhere_than_on_linux_the_limit_is_stated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = LocalBackend()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(UnavailableError) as caught:
+        backend.submit(Submission(attempt="att_1", directory=tmp_path, supervisor_token="t"))
+    assert caught.value.code == "linux_required"
+    backend.close()
+
+
+def test_without_a_launcher_it_is_unavailable_for_now(tmp_path: Path) -> None:
+    backend = LocalBackend(python="/nonexistent/python")
+    backend.watch(lambda: None)
+    with pytest.raises(UnavailableError) as caught:
+        backend.submit(Submission(attempt="att_1", directory=tmp_path, supervisor_token="t"))
+    assert caught.value.code == "launcher_unavailable"
+    backend.close()
+
+
+def test_a_directory_that_never_was_is_not_started_and_may_be_cancelled(tmp_path: Path) -> None:
+    backend = LocalBackend()
+    handle = Handle(attempt="att_1", directory=tmp_path / "none", native="")
+    assert backend.observe([handle]) == {"att_1": NotStarted()}
+    backend.cancel(handle, grace_seconds=1)
+    assert not (tmp_path / "none").exists()
+    backend.close()
+
+
+def test_a_supervisor_that_cannot_begin_leaves_the_attempt_not_started(tmp_path: Path) -> None:
+    """Its directory is gone: nothing was executed, and nothing says otherwise."""
+    from tallystick.testing.contract.backend import wait_for
+
+    backend = LocalBackend()
+    submission = Submission(attempt="att_1", directory=tmp_path / "none", supervisor_token="t")
+    handle = Handle(
+        attempt="att_1", directory=submission.directory, native=backend.submit(submission)
+    )
+    wait_for(lambda: isinstance(backend.observe([handle])["att_1"], NotStarted), what="not started")
+    backend.close()
