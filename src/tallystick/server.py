@@ -180,6 +180,7 @@ class Server:
             _Answering(config, self, url, ready).run(sockets=[listener])
         finally:
             listener.close()
+            self.server_file.unlink(missing_ok=True)
             self.stop()
 
     def announce(self, url: str) -> None:

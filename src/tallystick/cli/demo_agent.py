@@ -142,8 +142,8 @@ class Agent:
         return Result(
             trial=self.trials[run["id"]],
             run=run,
-            val_accuracy=last.get("val_accuracy"),
-            val_loss=last.get("val_loss"),
+            val_accuracy=_finite(last.get("val_accuracy")),
+            val_loss=_finite(last.get("val_loss")),
         )
 
 
@@ -164,6 +164,11 @@ def mean_of_seeds(result: Result, results: list[Result]) -> float | None:
     ]
     known = [score for score in alike if score is not None]
     return sum(known) / len(known) if known and len(known) == len(alike) else None
+
+
+def _finite(value: Any) -> float | None:
+    """A measured number; a text such as NaN stands for one that cannot be compared."""
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _problem(content: bytes) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,8 @@ def running_server(
             with contextlib.suppress(AssertionError, OSError):
                 _stop_runs(server)
         server.stop()
+        # A supervisor that could not deliver waits for its server for ever, or for this.
+        shutil.rmtree(server.data_dir / "runs", ignore_errors=True)
 
 
 def _stop_runs(server: ServerProcess) -> None:

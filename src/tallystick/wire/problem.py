@@ -74,7 +74,7 @@ def error_of(status: int, body: Mapping[str, Any]) -> TallystickError:
     shape = shapes[0] if shapes else TallystickError
     if status == 422 and code not in {"policy", "session_required", "sweep_required"}:
         shape = InvalidError
-    if status >= 500 and not shapes:
+    if status >= 500 and code != CorruptLedgerError.default_code:
         shape = UnavailableError
     facts = {key: value for key, value in body.items() if key not in _OWN_KEYS}
     return shape(
