@@ -228,7 +228,8 @@ def _pick(
 
 def _convert(key: str, hint: str, raw: Any) -> Any:
     """A raw value as the type that its field names."""
-    if ("Secret" in hint or "Path" in hint or hint == "str") and not isinstance(raw, str | Path):
+    is_text = not any(kind in hint for kind in ("bool", "int", "float"))
+    if is_text and not isinstance(raw, str | Path):
         raise InvalidError(
             f"{key}: expected text, found {type(raw).__name__}", code="setting_invalid"
         )

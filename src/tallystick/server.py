@@ -18,7 +18,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tallystick import durable
+from tallystick import __version__, durable
 from tallystick.api.app import create_app
 from tallystick.api.services import Services
 from tallystick.api.skills import published_texts
@@ -127,21 +127,21 @@ class Server:
         self.scheduler = Service("tally-scheduler", scheduler.tick, poll_seconds=poll)
         self.reconciler = Service("tally-reconciler", reconciler.tick, poll_seconds=poll)
         self.sealer = Service("tally-sealer", sealer.tick, poll_seconds=15.0)
-        self.app = create_app(
-            Services(
-                database=self.database,
-                ledger=self.ledger,
-                handler=self.handler,
-                feed=self.feed,
-                clock=clock,
-                settings=settings,
-                series=self.series,
-                sealer=sealer,
-                backend=self.backend,
-                max_concurrent=self.max_concurrent,
-                runs_dir=self.runs_dir,
-            )
+        self._services = Services(
+            version=__version__,
+            database=self.database,
+            ledger=self.ledger,
+            handler=self.handler,
+            feed=self.feed,
+            clock=clock,
+            settings=settings,
+            series=self.series,
+            sealer=sealer,
+            backend=self.backend,
+            max_concurrent=self.max_concurrent,
+            runs_dir=self.runs_dir,
         )
+        self.app = create_app(self._services)
 
     def start(self) -> None:
         """Write what every start writes, then begin to schedule; needs no event loop."""
@@ -156,6 +156,7 @@ class Server:
         """End every part in the reverse order; running runs go on. May be repeated."""
         for service in (self.sealer, self.scheduler, self.reconciler):
             service.stop()
+        self._services.close()
         self.handler.close()
         self.backend.close()
         self.database.close()

@@ -82,11 +82,13 @@ class App:
     def __init__(self, services: Services, endpoints: Iterable[Endpoint]) -> None:
         """Raises `TypeError` for an endpoint that declares no permission (P9.1)."""
         self.routes = RouteTable(endpoints)
-        self._services = services
+        self.services = services
         self._tokens = auth.TokenCache(time.monotonic)
         self._host = services.settings.server.host
         self._max_body_bytes = services.settings.server.max_body_bytes
-        self._document = answers.encode(openapi.document(self.routes.endpoints))
+        self._document = answers.encode(
+            openapi.document(self.routes.endpoints, version=services.version)
+        )
 
     @property
     def document(self) -> bytes:
@@ -134,7 +136,7 @@ class App:
             raise
         except Exception as error:  # noqa: BLE001 - the 500 handler: a bug is told by its id only
             call = f"{request.method} {request.url.path}"
-            return problems.incident(error, clock=self._services.clock, call=call)
+            return problems.incident(error, clock=self.services.clock, call=call)
 
     async def _pass(self, request: Request) -> Response:
         """The gate itself, every check in its order."""
@@ -146,7 +148,7 @@ class App:
             auth.check_allowed(endpoint, token, path)
         values, unknown = queries.read_all(endpoint.query, request.query_params.multi_items())
         call = Call(
-            services=self._services,
+            services=self.services,
             gate=self,
             request=request,
             actor=auth.actor_of(token) if token is not None else auth.NOBODY,
@@ -201,10 +203,10 @@ class App:
         token = self._tokens.get(digest)
         if token is None:
             generation = self._tokens.generation
-            token = await self._services.read(lambda tx: token_questions.by_hash(tx, digest))
+            token = await self.services.read(lambda tx: token_questions.by_hash(tx, digest))
             if token is not None:
                 self._tokens.keep(digest, token, generation=generation)
-        return auth.check_usable(token, now=self._services.clock.now())
+        return auth.check_usable(token, now=self.services.clock.now())
 
     async def _read_body(self, request: Request) -> bytes:
         """The whole body; raises `TooLargeError` as soon as it is too large."""
@@ -225,12 +227,12 @@ class App:
         if endpoint.body is None:
             return None, []
         if len(raw) > LARGE_BODY_BYTES:
-            return await self._services.work(endpoint.body.read, raw)
+            return await self.services.work(endpoint.body.read, raw)
         return endpoint.body.read(raw)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         """Serve waiters on this loop; let them go at the end."""
-        services = self._services
+        services = self.services
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":

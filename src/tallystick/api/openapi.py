@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
-import tallystick
 from tallystick.api import problems
 from tallystick.api.bodies import documented, nested
 from tallystick.api.call import LONGEST_KEY
@@ -57,7 +56,7 @@ class _Generator(GenerateJsonSchema):
 _NULLABLE: Final = {"nullable": True}
 
 
-def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     """The document; hidden endpoints are left out."""
     shown = [endpoint for endpoint in endpoints if not endpoint.hidden]
     schemas, components = _schemas(shown)
@@ -69,7 +68,7 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
         "openapi": "3.0.3",
         "info": {
             "title": "Tallystick",
-            "version": tallystick.__version__,
+            "version": version,
             "description": "The experiment server that agents cannot skip. Start with "
             "`GET /prompt-skills/tallystick-protocol`. Times are Unix seconds. Refusals carry "
             "`next_actions`, the calls to make instead.",

@@ -2,8 +2,8 @@
 
 Entries hold no floating-point numbers and only plain keys. A number with a fraction becomes the
 text that Python writes for it; text that would read as a number is marked by a leading apostrophe,
-as in a spreadsheet. Keys with other characters than `a-z 0-9 _ .` have each of their odd bytes
-written as `..` and two hex digits: `batch-size` is `batch..2dsize`.
+as in a spreadsheet. Names stand as they are: printable ASCII (RFC 8785 sorts those the same way
+everywhere).
 """
 
 import json
@@ -18,9 +18,7 @@ from tallystick.ledger.canonical import LARGEST_INTEGER
 MAX_PARAMS_BYTES: Final = 3_000
 """Of an entry's 4,096: the rest is for commitments and ids."""
 
-_PLAIN_KEY = re.compile(r"[a-z0-9_]+(?:\.[a-z0-9_]+)*")
-_ESCAPED = re.compile(r"\.\.([0-9a-f]{2})")
-_KEPT: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_")
+_NAME = re.compile(r"[ -~]{1,128}")
 _NUMBER = re.compile(r"-?[0-9]+(?P<fraction>\.[0-9]+)?(?P<exponent>e[+-]?[0-9]+)?")
 
 Value = str | int | float | bool
@@ -28,7 +26,7 @@ Value = str | int | float | bool
 
 def encode(params: Mapping[str, Value]) -> dict[str, str | int | bool]:
     """Parameters for the entry; raises `InvalidError` for what cannot be one, or is too much."""
-    encoded = {_encode_key(key): _encode_value(key, value) for key, value in params.items()}
+    encoded = {_checked_name(key): _encode_value(key, value) for key, value in params.items()}
     size = len(json.dumps(encoded, ensure_ascii=False).encode())
     if size > MAX_PARAMS_BYTES:
         raise InvalidError(
@@ -42,25 +40,16 @@ def encode(params: Mapping[str, Value]) -> dict[str, str | int | bool]:
 
 def decode(params: Mapping[str, Any]) -> dict[str, Value]:
     """Parameters as they were sent."""
-    return {_decode_key(key): _decode_value(value) for key, value in params.items()}
+    return {key: _decode_value(value) for key, value in params.items()}
 
 
-def _encode_key(key: str) -> str:
-    if not key or len(key) > 200 or not key.isprintable():
+def _checked_name(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
         raise InvalidError(
-            f"params: expected names of 1 to 200 printable characters; found {key[:40]!r}",
+            f"params: expected names of 1 to 128 printable ASCII characters; found {name[:40]!r}",
             code="params_invalid",
         )
-    if _PLAIN_KEY.fullmatch(key):
-        return key
-    return "".join(chr(byte) if byte in _KEPT else f"..{byte:02x}" for byte in key.encode())
-
-
-def _decode_key(key: str) -> str:
-    if ".." not in key:
-        return key
-    escaped = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), key)
-    return escaped.encode("latin-1").decode("utf-8", "replace")
+    return name
 
 
 def _encode_value(key: str, value: Value) -> str | int | bool:

@@ -6,7 +6,7 @@ The docstring under a field is its description in the OpenAPI document.
 from dataclasses import dataclass, field
 from typing import Any
 
-from tallystick.wire.views import Receipt, RunView
+from tallystick.wire.views import Receipt, RunView, SessionView, SweepView, TokenView
 from tallystick.wire.views import Warning as Notice
 
 
@@ -94,6 +94,33 @@ class RunPage:
     """A page of runs."""
 
     items: list[RunView]
+    next_cursor: str | None = None
+    """Send it as `cursor`; null on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPage:
+    """A page of sweeps."""
+
+    items: list[SweepView]
+    next_cursor: str | None = None
+    """Send it as `cursor`; null on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPage:
+    """A page of sessions."""
+
+    items: list[SessionView]
+    next_cursor: str | None = None
+    """Send it as `cursor`; null on the last page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenPage:
+    """A page of tokens."""
+
+    items: list[TokenView]
     next_cursor: str | None = None
     """Send it as `cursor`; null on the last page."""
 

@@ -65,6 +65,8 @@ def _workdirs() -> Workdirs:
 class Services:
     """The parts of one server; built by the composition root."""
 
+    version: str
+    """Of this program."""
     settings: Settings
     database: Database
     ledger: Ledger

@@ -19,9 +19,20 @@ class TokenRole(StrEnum):
     AUDITOR = "auditor"
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration_seconds(text: str) -> int:
+    """Seconds in `90`, `90s`, `30m`, `12h` or `7d`."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    if not (number.isascii() and number.isdigit()) or int(number) < 1:
+        raise typer.BadParameter(f"expected 30m, 12h, 7d or seconds, found {text!r}")
+    return int(number) * _UNITS[unit]
+
+
 @app.command(
     epilog=options.examples(
-        "tally token create --role agent --expires 86400",
+        "tally token create --role agent --expires 12h",
         "tally token create --role agent --session 5f0c1d2e --json",
     ),
 )
@@ -31,7 +42,13 @@ def create(
         str | None, typer.Option("--session", help="Bind it to this conversation.")
     ] = None,
     expires: Annotated[
-        int | None, typer.Option("--expires", min=1, help="Seconds from now. [default: never]")
+        int | None,
+        typer.Option(
+            "--expires",
+            parser=duration_seconds,
+            metavar="<duration>",
+            help="How long from now: 30m, 12h, 7d, or seconds. [default: never]",
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -10,8 +10,6 @@ from tallystick.wire.requests import CreateToken, UpdatePolicy
 from tallystick.wire.views import PolicyView, SessionView, SystemHealth, TokenView
 
 TokenRole = Literal["administrator", "researcher", "agent", "auditor"]
-MOST_ITEMS = 1000
-"""Of lists that come whole."""
 Enforcement = Literal["enforce", "warn"]
 
 
@@ -31,8 +29,8 @@ class AccessCalls(Calls):
         return view(TokenView, self._caller.create("/tokens", body, key=key))
 
     def tokens(self) -> list[TokenView]:
-        """The newest thousand tokens, without their secrets; those of runs are left out."""
-        return views(TokenView, self._caller.get("/tokens", {"limit": MOST_ITEMS}))
+        """Every token that was handed out, without its secret, newest first."""
+        return views(TokenView, list(self._pages("/tokens", {}, None)))
 
     def revoke_token(self, token_id: str) -> TokenView:
         """Close a token for good; repeating it is harmless."""
@@ -50,9 +48,9 @@ class AccessCalls(Calls):
         given = {field: value for field, value in body.items() if value is not None}
         return view(PolicyView, self._caller.post("/policy", given, method="PUT"))
 
-    def sessions(self, *, limit: int = MOST_ITEMS) -> list[SessionView]:
-        """Conversations, the newest first, at most a thousand."""
-        return views(SessionView, self._caller.get("/sessions", {"limit": limit}))
+    def sessions(self, *, limit: int | None = None) -> list[SessionView]:
+        """Conversations, the newest first; all of them unless `limit` says otherwise."""
+        return views(SessionView, list(self._pages("/sessions", {}, limit)))
 
     def session_of(self, session_id: str) -> SessionView:
         """One conversation; raises `NotFoundError` when it created nothing yet."""

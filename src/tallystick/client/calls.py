@@ -29,20 +29,15 @@ class Calls:
     def _pages(self, path: str, query: dict[str, Any], limit: int | None) -> Iterator[Any]:
         """Items of a list, newest first, page by page for as long as they are asked for.
 
-        A page is an object with `items` and `next_cursor`, or an array whose last item's `seq`
-        is the cursor.
+        An empty cursor asks for the first page; each page is `items` and `next_cursor`.
         """
-        cursor: Any = query.get("cursor")
+        cursor: str | None = ""
         left = limit
         while left is None or left > 0:
             size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
             page = self._caller.get(path, {**query, "limit": size, "cursor": cursor})
-            items = page["items"] if isinstance(page, dict) else page
-            yield from items
-            left = None if left is None else left - len(items)
-            if isinstance(page, dict):
-                cursor = page["next_cursor"]
-            else:
-                cursor = items[-1].get("seq") if len(items) == size else None
+            yield from page["items"]
+            left = None if left is None else left - len(page["items"])
+            cursor = page["next_cursor"]
             if cursor is None:
                 return

@@ -60,7 +60,6 @@ class RunCalls(Calls):
             "chat_session_id": session,
             "status": status,
             "archived": "only" if archived else None,
-            "cursor": "",  # asks for pages; replaced by each page's own
         }
         for item in self._pages("/runs", query, limit):
             yield view(RunView, item)

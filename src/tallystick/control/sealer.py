@@ -10,8 +10,6 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, select
-
 from tallystick.clock import Clock
 from tallystick.control.commands import CommandHandler
 from tallystick.db.database import Database
@@ -19,8 +17,7 @@ from tallystick.domain.commands import ReportSealed
 from tallystick.domain.ids import SYSTEM
 from tallystick.domain.run import Run
 from tallystick.domain.status import Phase
-from tallystick.projections import attempts, runs
-from tallystick.projections.tables import unsealed
+from tallystick.projections import attempts, runs, unsealed
 
 SEAL_BYTES: Final = 8 * 1024 * 1024
 SEAL_MS: Final = 60_000
@@ -47,13 +44,13 @@ class Sealer:
             if run in self._touched:
                 return
             with self._database.write() as tx:
-                tx.upsert(unsealed, [{"run": run, "since": self._clock.now()}])
+                unsealed.mark(tx, run, since=self._clock.now())
             self._touched.add(run)
 
     def tick(self) -> None:
         """Seal what has grown enough or will not grow any more."""
         with self._database.read() as tx:
-            waiting = {row["run"]: row["since"] for row in tx.fetch(select(unsealed))}
+            waiting = unsealed.waiting(tx)
             found = runs.many(tx, list(waiting)) if waiting else []
             newest = attempts.many(tx, [run.attempt for run in found if run.attempt])
         sealed = {attempt.run: attempt.posted_bytes or 0 for attempt in newest}
@@ -86,9 +83,9 @@ class Sealer:
         """The entry is there: forget the run, unless rows have come since (they touch no more)."""
         with self._lock, self._database.write() as tx:
             if path is not None and path.stat().st_size > size:
-                tx.upsert(unsealed, [{"run": run.id, "since": self._clock.now()}])
+                unsealed.mark(tx, run.id, since=self._clock.now())
                 return
-            tx.execute(delete(unsealed).where(unsealed.c.run == run.id))
+            unsealed.clear(tx, run.id)
             self._touched.discard(run.id)
 
 

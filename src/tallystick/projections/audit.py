@@ -116,6 +116,9 @@ def _entries_as_stored(tx: Transaction, report: AuditReport) -> Iterator[Entry]:
     ):
         for row in rows:
             after = row["seq"]
+            if not (isinstance(row["bytes"], bytes) and isinstance(row["leaf_hash"], bytes)):
+                report.add(f"entry {after}: expected bytes and their hash, found another type")
+                return
             try:
                 entry = parse(row["seq"], row["bytes"], row["leaf_hash"])
             except CorruptLedgerError as error:
@@ -186,7 +189,7 @@ def _verify_checkpoints(
         report.checkpoints += 1
         newest = row["size"]
         try:
-            signed = open_checkpoint(row["note"], key)
+            signed = open_checkpoint(str(row["note"]), key)
         except TallystickError as error:
             report.add(f"checkpoint of size {newest}: {error.detail}")
             continue
@@ -204,7 +207,9 @@ def _verify_payloads(tx: Transaction, report: AuditReport) -> None:
         for row in rows:
             after = row["c"]
             report.payloads += 1
-            if hashlib.sha256(row["salt"] + row["bytes"]).hexdigest() != after:
+            parts = (row["salt"], row["bytes"])
+            whole = b"".join(part for part in parts if isinstance(part, bytes))
+            if len(whole) != sum(map(len, parts)) or hashlib.sha256(whole).hexdigest() != after:
                 report.add(f"payload {after}: its bytes do not match the commitment")
 
 

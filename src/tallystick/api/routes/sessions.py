@@ -6,9 +6,9 @@ from starlette.responses import Response
 
 from tallystick.api import answers, views
 from tallystick.api.call import Call
-from tallystick.api.paging import page_size
-from tallystick.api.queries import Query
+from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.routing import Endpoint, Permission
+from tallystick.api.schemas import SessionPage
 from tallystick.db.database import Transaction
 from tallystick.domain.policy import MAX_SESSION_LENGTH
 from tallystick.domain.session import Session
@@ -20,9 +20,12 @@ from tallystick.wire.views import SessionView
 async def list_sessions(call: Call) -> Response:
     """Sessions, newest first."""
     limit: int = call.query["limit"]
-    before: int | None = call.query["cursor"]
-    found = await call.services.read(lambda tx: sessions.page(tx, limit=limit, before=before))
-    return answers.json([views.session_view(session) for session in found])
+    cursor: str | None = call.query["cursor"]
+    before = position_of(cursor)
+    found = await call.services.read(lambda tx: sessions.page(tx, limit=limit + 1, before=before))
+    shown, after = page_of(found, limit, lambda session: session.opened_seq)
+    items = [views.session_view(session) for session in shown]
+    return answers.json(items if cursor is None else SessionPage(items=items, next_cursor=after))
 
 
 async def get_session(call: Call) -> Response:
@@ -51,14 +54,9 @@ ENDPOINTS: Final = (
         permission=Permission.READ,
         query=(
             page_size(1000, 100),
-            Query(
-                name="cursor",
-                kind=int,
-                minimum=0,
-                description="Only sessions opened before this ledger position.",
-            ),
+            CURSOR,
         ),
-        answer=list[SessionView],
+        answer=list[SessionView] | SessionPage,
     ),
     Endpoint(
         method="GET",

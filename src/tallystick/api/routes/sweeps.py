@@ -8,10 +8,11 @@ from tallystick.api import answers, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
 from tallystick.api.finding import find_sweep
-from tallystick.api.paging import page_size
+from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.queries import Query
 from tallystick.api.routes.runs import register
 from tallystick.api.routing import Endpoint, Permission
+from tallystick.api.schemas import SweepPage
 from tallystick.api.texts import LONGEST_NAME, checked_characters
 from tallystick.api.waiting import WAIT, until_changed
 from tallystick.db.database import Transaction
@@ -64,21 +65,20 @@ async def _answer_again(call: Call, sweep: str, more: dict[str, Any]) -> Respons
 
 async def list_sweeps(call: Call) -> Response:
     """Sweeps, newest first."""
-    wanted: dict[str, str | int | None] = dict(call.query)
-    found = await call.services.read(lambda tx: _list(tx, wanted))
-    return answers.json(found)
+    limit: int = call.query["limit"]
+    cursor: str | None = call.query["cursor"]
+    session: str | None = call.query["chat_session_id"]
+    before = position_of(cursor)
 
+    def ask(tx: Transaction) -> tuple[list[SweepView], str | None]:
+        found = sweeps.page(tx, limit=limit + 1, before=before, session=session)
+        shown, after = page_of(found, limit, lambda sweep: sweep.created_seq)
+        material, ids = views.of_sweeps(tx, shown)
+        items = [views.sweep_view(sweep, material, ids.get(sweep.id, [])) for sweep in shown]
+        return items, after
 
-def _list(tx: Transaction, wanted: dict[str, str | int | None]) -> list[SweepView]:
-    limit, before, session = wanted["limit"], wanted["cursor"], wanted["chat_session_id"]
-    found = sweeps.page(
-        tx,
-        limit=int(limit or 0),
-        before=None if before is None else int(before),
-        session=None if session is None else str(session),
-    )
-    material, ids = views.of_sweeps(tx, found)
-    return [views.sweep_view(sweep, material, ids.get(sweep.id, [])) for sweep in found]
+    items, after = await call.services.read(ask)
+    return answers.json(items if cursor is None else SweepPage(items=items, next_cursor=after))
 
 
 async def get_sweep(call: Call) -> Response:
@@ -136,16 +136,10 @@ ENDPOINTS: Final = (
         permission=Permission.READ,
         query=(
             page_size(1000, 50),
-            Query(
-                name="cursor",
-                kind=int,
-                minimum=0,
-                description="Only sweeps created before this ledger position: `seq` of the last "
-                "one of the page before.",
-            ),
+            CURSOR,
             Query(name="chat_session_id", description="Only sweeps of this session."),
         ),
-        answer=list[SweepView],
+        answer=list[SweepView] | SweepPage,
     ),
     Endpoint(
         method="GET",

@@ -6,7 +6,6 @@ from typing import Final
 import swagger_ui_bundle
 from starlette.responses import Response
 
-import tallystick
 from tallystick.api import answers, pages
 from tallystick.api.call import Call
 from tallystick.api.routing import Endpoint, Permission
@@ -36,7 +35,7 @@ def _health(call: Call) -> Health:
     return Health(
         status="ok" if broken is None else "read_only",
         service="tallystick",
-        version=tallystick.__version__,
+        version=services.version,
         workdir=str(services.settings.server.workspace),
         ledger_size=services.ledger.size,
         ledger_origin=services.ledger.origin,

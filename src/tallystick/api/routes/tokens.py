@@ -8,10 +8,9 @@ from tallystick.api import answers, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
 from tallystick.api.finding import is_id
-from tallystick.api.paging import page_size
-from tallystick.api.queries import Query
+from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.routing import Endpoint, Permission
-from tallystick.api.schemas import Empty
+from tallystick.api.schemas import Empty, TokenPage
 from tallystick.control.credentials import hash_of, secret_text
 from tallystick.domain import commands
 from tallystick.domain.ids import Role, SessionId, TokenId
@@ -78,9 +77,12 @@ def _expiry(seconds: int | None, *, now: int) -> int | None:
 async def list_tokens(call: Call) -> Response:
     """Tokens that were handed out, newest first; those of runs are left out."""
     limit: int = call.query["limit"]
-    before: int | None = call.query["cursor"]
-    found = await call.services.read(lambda tx: tokens.page(tx, limit=limit, before=before))
-    return answers.json([views.token_view(token) for token in found])
+    cursor: str | None = call.query["cursor"]
+    before = position_of(cursor)
+    found = await call.services.read(lambda tx: tokens.page(tx, limit=limit + 1, before=before))
+    shown, after = page_of(found, limit, lambda token: token.created_seq)
+    items = [views.token_view(token) for token in shown]
+    return answers.json(items if cursor is None else TokenPage(items=items, next_cursor=after))
 
 
 async def revoke(call: Call) -> Response:
@@ -116,14 +118,9 @@ ENDPOINTS: Final = (
         permission=Permission.ADMINISTER,
         query=(
             page_size(1000, 100),
-            Query(
-                name="cursor",
-                kind=int,
-                minimum=0,
-                description="Only tokens created before this ledger position.",
-            ),
+            CURSOR,
         ),
-        answer=list[TokenView],
+        answer=list[TokenView] | TokenPage,
     ),
     Endpoint(
         method="POST",
