@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contract.database_homes import PostgresHome, SqliteHome
 
 from tallystick.testing.contract.database_home import DatabaseHome
 from tallystick.testing.postgres import PostgresCluster, find_programs, running_postgres
+from tests.contract.database_homes import PostgresHome, SqliteHome
 
 pytest.register_assert_rewrite("tallystick.testing.contract.database")
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import URL, select, text
 from sqlalchemy.exc import IntegrityError
-from tests.contract.database_homes import PostgresHome
 
 from tallystick.db.database import Database
 from tallystick.db.open import open_database
@@ -26,6 +25,7 @@ from tallystick.testing.contract.database_home import (
     soon,
 )
 from tallystick.testing.postgres import PostgresCluster
+from tests.contract.database_homes import PostgresHome
 
 
 class TestDatabase(DatabaseContract):

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,12 @@ from tallystick.domain.ids import (
 from tallystick.domain.run import Run
 from tallystick.domain.status import Phase, Status, Tally, flatten
 from tallystick.errors import Refusal
-from tallystick.projections import runs, sessions, sweeps, tables, totals
+from tallystick.projections import runs, sessions, sweeps, tables, tokens, totals
 from tallystick.projections.audit import verify_database
 from tallystick.projections.replay import entries_of, record_of, replay
 from tallystick.projections.world import World
 from tallystick.testing.spine import AGENT, PERSON, Spine, spine
+from tests.property.naive_history import Naive, NaiveRun
 
 SESSIONS = st.sampled_from([None, "", "chat-1", "chat-2", "$CHAT_SESSION_ID", "<session_id>", "ü☂"])
 WORDS = st.text(min_size=0, max_size=12)
@@ -59,6 +61,7 @@ class History(RuleBasedStateMachine):
     def teardown(self) -> None:
         report = verify_database(self.spine.database)
         assert report.problems == []
+        self._tables_equal_the_naive_reading()
         self._fold_equals_tables()
         self._stack.close()
         shutil.rmtree(self.directory)
@@ -112,13 +115,13 @@ class History(RuleBasedStateMachine):
 
     @rule(run=started, kind=st.sampled_from(["queue", "stop", "archive", "unarchive"]))
     def move(self, run: RunId, kind: str) -> None:
-        wish = {
+        wishes: dict[str, cm.Command] = {
             "queue": cm.QueueRun(run=run),
             "stop": cm.StopRun(run=run),
             "archive": cm.ArchiveRun(run=run),
             "unarchive": cm.UnarchiveRun(run=run),
-        }[kind]
-        self.ask(wish, by=AGENT)
+        }
+        self.ask(wishes[kind], by=AGENT)
 
     @rule(run=started, name=WORDS)
     def edit(self, run: RunId, name: str) -> None:
@@ -156,7 +159,7 @@ class History(RuleBasedStateMachine):
             return
         texts = self.spine.texts()
         about: dict[str, Any] = {"run": run, "attempt": attempt}
-        wish: cm.Command = {
+        wishes: dict[str, cm.Command] = {
             "submitted": cm.RecordSubmission(**about, native=texts.add("local:1")),
             "started": cm.ReportStarted(**about, n=n, at=1_700_000_000_000, git_head="ab"),
             "sealed": cm.ReportSealed(**about, n=n, stream="output", bytes=n, sha256="00"),
@@ -166,8 +169,26 @@ class History(RuleBasedStateMachine):
             "ended": cm.ReportEnded(
                 **about, n=n, at=1_700_000_000_001, cause=cause, exit_code=code
             ),
-        }[kind]
-        self.ask(wish, by=SYSTEM, texts=texts)
+        }
+        self.ask(wishes[kind], by=SYSTEM, texts=texts)
+
+    @rule(
+        run=started,
+        stop=st.booleans(),
+        cause=st.sampled_from(["", "exited", "stop", "lost", "exit", "workdir_missing"]),
+        code=st.sampled_from([0, 3]),
+    )
+    def execute(self, run: RunId, cause: str, code: int, *, stop: bool) -> None:
+        """A whole life in one step: by single steps alone, few runs would ever be executed."""
+        self.move(run, "unarchive")
+        self.move(run, "queue")
+        self.assign(run)
+        self.report(run, "started", 2, cause, code)
+        if stop:
+            self.move(run, "stop")
+        kind = cause if cause in {"lost", "exit"} else "ended"
+        if cause:
+            self.report(run, kind, 5, cause, code)
 
     @rule(who=st.sampled_from([AGENT, PERSON]), session=st.sampled_from(Enforcement))
     def set_policy(self, who: Any, session: Enforcement) -> None:
@@ -204,6 +225,39 @@ class History(RuleBasedStateMachine):
             for session in sessions.page(tx, limit=100):
                 assert session.runs == _count(r for r in everything if r.session == session.id)
 
+    def _tables_equal_the_naive_reading(self) -> None:
+        """What the rules made of the history against what an auditor makes of it."""
+        naive = Naive()
+        with self.spine.database.read() as tx:
+            for entry in entries_of(tx):
+                naive.read(entry)
+            shown, by_sweep, by_session = naive.tallies()
+            found = {run.id: run for run in runs.page(tx, EVERYTHING, limit=1000)}
+            assert found.keys() == naive.runs.keys()
+            for key, noted in naive.runs.items():
+                _same_run(found[RunId(key)], noted)
+            assert _as_counter(totals.get(tx)) == shown
+            for sweep in sweeps.page(tx, limit=100):
+                assert naive.sweeps[sweep.id] == sweep.session
+                assert _as_counter(sweep.runs) == +by_sweep[sweep.id]
+            opened = sessions.page(tx, limit=100)
+            assert {session.id for session in opened} == naive.opened
+            for session in opened:
+                assert session.violations == naive.violations[session.id]
+                assert session.sweeps == list(naive.sweeps.values()).count(session.id)
+                assert _as_counter(session.runs) == +by_session[session.id]
+            for key in naive.live_tokens | naive.dead_tokens:
+                token = tokens.get(tx, key)
+                assert token is not None
+                assert (token.revoked_at is not None) == (key in naive.dead_tokens)
+            remembered = {
+                row["id"]: (row["subject"], row["seq"])
+                for row in tx.fetch(select(tables.requests.table))
+            }
+            assert remembered == naive.requests
+            policy = totals.policy(tx)
+            assert {"session": policy.session, "sweep": policy.sweep} == naive.policy
+
     def _fold_equals_tables(self) -> None:
         """Replay into emptied tables and compare; `verify_database` did so in a scratch one."""
         database = self.spine.database
@@ -222,6 +276,22 @@ class History(RuleBasedStateMachine):
                 fold.apply(record_of(entry))
             for run in runs.page(tx, runs.RunFilter(archived=None), limit=1000):
                 assert fold.run(run.id) == run
+
+
+EVERYTHING = runs.RunFilter(archived=None)
+
+
+def _same_run(run: Run, noted: NaiveRun) -> None:
+    assert (run.status, run.archived, run.session) == (noted.status, noted.archived, noted.session)
+    assert (run.sweep, run.command.c, run.attempt) == (noted.sweep, noted.command, noted.attempt)
+    end = noted.end or {}
+    assert (run.outcome, run.exit_code, run.signal, run.reason_code) == tuple(
+        end.get(name) for name in ("outcome", "exit_code", "signal", "reason_code")
+    )
+
+
+def _as_counter(tally: Tally) -> Counter[str]:
+    return +Counter({status.value: getattr(tally, status.value) for status in Status})
 
 
 def _count(found: Any) -> Tally:

@@ -188,7 +188,7 @@ def test_a_refused_draft_writes_nothing(kept: Kept) -> None:
     kept.grow(3)
     with kept.db.write() as tx:
         with pytest.raises(InvalidError):
-            kept.ledger.append(tx, [draft(3), replace(draft(4), data={"a b": 1})])
+            kept.ledger.append(tx, [draft(3), replace(draft(4), data={"ä": 1})])
         kept.ledger.adopt(kept.ledger.append(tx, [draft(3)]))
     assert_is_the_naive_tree(kept)
 
