@@ -5,8 +5,23 @@ writes this way.
 """
 
 import os
+import stat
 import threading
 from pathlib import Path
+
+from tallystick.errors import InvalidError
+
+
+def read_private(path: Path) -> bytes:
+    """The content of a file that only its owner can read; `InvalidError` when others can, too."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise InvalidError(
+            f"{path}: expected mode 0600; found {mode:04o}",
+            code="key_exposed",
+            hint=f"chmod 600 {path}, and ask who could have read it meanwhile",
+        )
+    return path.read_bytes()
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -40,3 +55,16 @@ def make_directory(directory: Path, *, mode: int = 0o700) -> None:
     for folder in reversed(missing):
         folder.mkdir(mode=mode, exist_ok=True)
         sync_directory(folder.parent)
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor for reading a regular file; never waits, follows no link.
+
+    For files in a directory that a command can write to: it may have put a pipe in their place.
+    Raises OSError for whatever is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(f"{path}: not a regular file")

@@ -80,7 +80,7 @@ class Server:
         self.runs_dir = data_dir / "runs"
         durable.make_directory(self.runs_dir)
         self.database = _open(settings)
-        self.ledger = Ledger(_signer(data_dir / KEY_FILE))
+        self.ledger = Ledger(_signer(data_dir / KEY_FILE, self.database))
         self.backend: Backend = backend or LocalBackend()
         self.feed = Feed()
         self.vault = Vault(self.runs_dir)
@@ -148,9 +148,9 @@ class Server:
         self.handler.start()
         if self.handler.broken is None:
             self._settle_ledger()
-        self.backend.watch(self.reconciler.wake)
-        for service in (self.reconciler, self.scheduler, self.sealer):
-            service.start()
+            self.backend.watch(self.reconciler.wake)
+            for service in (self.reconciler, self.scheduler, self.sealer):
+                service.start()
 
     def stop(self) -> None:
         """End every part in the reverse order; running runs go on. May be repeated."""
@@ -225,7 +225,7 @@ class Server:
                 code="token_weak",
                 hint="python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one",
             )
-        old = path.read_text().strip() if path.exists() else None
+        old = durable.read_private(path).decode().strip() if path.exists() else None
         secret = given or old or secret_text(role, self.clock.token_bytes(32))
         if old is not None and old != secret:
             self._revoke(old)
@@ -316,6 +316,7 @@ def build(
 def _take(data_dir: Path) -> int:
     """Hold the data directory for this process's life; a second server is refused."""
     durable.make_directory(data_dir)
+    data_dir.chmod(0o700)  # one that was there may have been open to others
     descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -333,16 +334,18 @@ def _take(data_dir: Path) -> int:
 def _open(settings: Settings) -> Database:
     """The database, with every table there and every projection of this version."""
     database = open_database(settings.database_url)
-    database.create(ledger_tables.metadata, append_only=[ledger_tables.entries])
+    database.create(ledger_tables.metadata, append_only=ledger_tables.APPEND_ONLY)
     database.create(projection_tables.metadata)
     if bring_up_to_date(database):
         _log.warning("the tables were rebuilt from the ledger for this version")
     return database
 
 
-def _signer(path: Path) -> Signer:
-    """The ledger's key, made with the ledger; its origin is random and its own."""
-    if path.exists():
+def _signer(path: Path, database: Database) -> Signer:
+    """The ledger's key, made with the ledger and never after; its origin is random and its own."""
+    with database.read() as tx:
+        begun = bool(Ledger.read(tx, limit=1))
+    if begun or path.exists():
         return Signer.load(path)
     return Signer.create(path, f"tally.local/{secrets.token_hex(8)}")
 

@@ -143,6 +143,8 @@ class Naive:
         if outcome == "lost":
             assert exit_code is None, entry
             assert not run.stopping, entry
+        if run.stopping and "n" not in data:  # by the kernel's word, or nobody's
+            assert outcome == "cancelled", entry
         if run.attempt is None:
             assert (outcome, data["reason_code"]) == ("cancelled", "cancelled_before_start"), entry
         if run.tokens is not None:

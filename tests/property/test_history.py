@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
+    initialize,
     invariant,
     multiple,
     rule,
@@ -43,6 +44,7 @@ from tests.property.naive_history import Naive, NaiveRun
 
 SESSIONS = st.sampled_from([None, "", "chat-1", "chat-2", "$CHAT_SESSION_ID", "<session_id>", "ü☂"])
 WORDS = st.text(min_size=0, max_size=12)
+CAUSES = st.sampled_from(["", "exited", "stop", "lost", "exit", "workdir_missing"])
 
 
 class History(RuleBasedStateMachine):
@@ -59,12 +61,14 @@ class History(RuleBasedStateMachine):
         self.ended: dict[str, tuple[Any, ...]] = {}
 
     def teardown(self) -> None:
-        report = verify_database(self.spine.database)
-        assert report.problems == []
-        self._tables_equal_the_naive_reading()
-        self._fold_equals_tables()
-        self._stack.close()
-        shutil.rmtree(self.directory)
+        try:
+            report = verify_database(self.spine.database)
+            assert report.problems == []
+            self._tables_equal_the_naive_reading()
+            self._fold_equals_tables()
+        finally:
+            self._stack.close()
+            shutil.rmtree(self.directory)
 
     def ask(self, command: cm.Command, **kwargs: Any) -> Accepted | None:
         try:
@@ -77,6 +81,23 @@ class History(RuleBasedStateMachine):
             found = runs.get(tx, run)
         assert found is not None
         return found
+
+    @initialize(
+        target=started,
+        first=st.sampled_from(["archive", "unarchive"]),
+        cause=CAUSES,
+        code=st.sampled_from([0, 3]),
+        stop=st.booleans(),
+    )
+    def begin(self, first: str, cause: str, code: int, *, stop: bool) -> Any:
+        """Three runs in two sweeps: without them, most histories would be all refusals."""
+        sweeps_made = [
+            self.create_sweep(session, "s", None) for session in ("chat-1", "$CHAT_SESSION_ID")
+        ]
+        made = [self.register(sweep, "chat-1", "true", start=False) for sweep in sweeps_made]
+        self.execute(made[0], first, cause, code, stop=stop)
+        self.execute(made[1], "unarchive", "lost", code, stop=False)
+        return multiple(*made, self.register(sweeps_made[0], "chat-2", "true", start=True))
 
     @rule(target=swept, session=SESSIONS, name=WORDS, key=st.sampled_from([None, "a", "b"]))
     def create_sweep(self, session: str | None, name: str, key: str | None) -> Any:
@@ -98,7 +119,7 @@ class History(RuleBasedStateMachine):
         start=st.booleans(),
         command=st.sampled_from(["", "true", "API_TOKEN=hunter2hunter2 python t.py", "x\0y"]),
     )
-    def register(self, sweep: Any, session: str | None, start: bool, command: str) -> Any:
+    def register(self, sweep: Any, session: str | None, command: str, *, start: bool) -> Any:
         texts = self.spine.texts()
         wish = cm.RegisterRun(
             run=RunId(self.spine.clock.new_id("run")),
@@ -174,16 +195,20 @@ class History(RuleBasedStateMachine):
 
     @rule(
         run=started,
+        first=st.sampled_from(["archive", "unarchive", "unarchive"]),
         stop=st.booleans(),
-        cause=st.sampled_from(["", "exited", "stop", "lost", "exit", "workdir_missing"]),
+        cause=CAUSES,
         code=st.sampled_from([0, 3]),
     )
-    def execute(self, run: RunId, cause: str, code: int, *, stop: bool) -> None:
+    def execute(self, run: RunId, first: str, cause: str, code: int, *, stop: bool) -> None:
         """A whole life in one step: by single steps alone, few runs would ever be executed."""
-        self.move(run, "unarchive")
+        self.move(run, first)
         self.move(run, "queue")
         self.assign(run)
         self.report(run, "started", 2, cause, code)
+        self.edit(run, "too late")
+        self.report(run, "sealed", 3, cause, code)
+        self.report(run, "sealed", 3, cause, code)
         if stop:
             self.move(run, "stop")
         kind = cause if cause in {"lost", "exit"} else "ended"

@@ -15,19 +15,25 @@ from dataclasses import dataclass, field
 
 from tallystick.clock import Clock
 from tallystick.control import facts
+from tallystick.control.redaction import marks_in, missing_marks
 from tallystick.control.texts import Texts
 from tallystick.control.vault import Vault
 from tallystick.db.database import Database, Transaction
 from tallystick.domain.codec import encode
 from tallystick.domain.commands import Command, EditRun, RegisterRun
 from tallystick.domain.events import Record
-from tallystick.domain.ids import Actor
+from tallystick.domain.ids import Actor, RunId, Text
 from tallystick.domain.policy import Policy
 from tallystick.domain.request import SeenRequest
 from tallystick.domain.run import Run
 from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
-from tallystick.errors import CorruptLedgerError, TallystickError, UnavailableError
+from tallystick.errors import (
+    CorruptLedgerError,
+    InvalidError,
+    TallystickError,
+    UnavailableError,
+)
 from tallystick.ledger.ledger import Appended, Draft, Ledger, Payload
 from tallystick.projections.world import World
 from tallystick.wire.views import Receipt
@@ -36,6 +42,9 @@ _log = logging.getLogger(__name__)
 
 MAX_GROUP = 256
 """Commands committed together: enough to amortise an fsync, few enough to answer soon."""
+
+MOST_TRIES = 8
+"""Another writer that is always faster ends in an answer, not in a loop."""
 
 MAX_WAITING = 10_000
 """Commands in line before callers are told to come back: bounds memory, not throughput."""
@@ -69,8 +78,8 @@ class _Pending:
     records: list[Record] = field(default_factory=list)
     repeat: SeenRequest | None = None
     refusal: Exception | None = None
-    again: bool = False
-    """Whether an earlier commit of it seemed to fail."""
+    tries: int = 0
+    """Commits of it that seemed to fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +229,12 @@ class CommandHandler:
             _refuse(group, self._broken or error)
             return
         for member in group:
-            member.records, member.repeat, member.refusal, member.again = [], None, None, True
-            self._commit([member])
+            member.records, member.repeat, member.refusal = [], None, None
+            member.tries += 1
+            if member.tries > MOST_TRIES:
+                _refuse([member], _contended())
+            else:
+                self._commit([member])
 
     def _caught_up(self) -> bool:
         """Load the ledger's head again; whether it is not the one that was left."""
@@ -268,7 +281,7 @@ class CommandHandler:
         records: list[Record] = []
         for member in group:
             try:
-                member.repeat = facts.repeated(world, member.command, again=member.again)
+                member.repeat = facts.repeated(world, member.command, again=member.tries > 0)
                 found = (
                     []
                     if member.repeat is not None
@@ -295,14 +308,34 @@ class CommandHandler:
         return records
 
     def _keep_secrets(self, member: _Pending) -> None:
-        """Secrets are stored before the entry that mentions their marks; a rerun inherits."""
+        """Secrets are stored before the entry that mentions their marks.
+
+        A rerun inherits those of the texts that it takes over unchanged, and of no others; a mark
+        in a text of the caller's own stands for a secret that the caller does not have.
+        """
         command = member.command
         if not isinstance(command, RegisterRun | EditRun):
             return
+        own = member.texts.known if member.texts is not None else {}
         secrets = dict(member.texts.secrets) if member.texts is not None else {}
-        if isinstance(command, RegisterRun) and command.parent is not None:
-            secrets = {**self._vault.load(command.parent), **secrets}
+        inherited = []
+        for text in _launch_texts(command):
+            if text.c not in own:
+                inherited.append(text.c)
+            elif foreign := missing_marks(own[text.c], secrets):
+                raise _foreign_mark(foreign[0])
+        if isinstance(command, RegisterRun) and command.parent is not None and inherited:
+            secrets |= self._inherited(command.parent, inherited)
         self._vault.keep(command.run, secrets)
+
+    def _inherited(self, parent: RunId, commitments: Sequence[str]) -> dict[str, str]:
+        """The secrets of a parent's texts, by the marks in them."""
+        kept = self._vault.load(parent)
+        if not kept or self._world.tx is None:
+            return {}
+        found = self._ledger.texts(self._world.tx, commitments)
+        marks = {mark for text in found.values() for mark in marks_in(text.decode())}
+        return {mark: value for mark, value in kept.items() if mark in marks}
 
     def _answer(self, tx: Transaction, member: _Pending, appended: Appended) -> Accepted | None:
         """What the caller will hear once the commit has succeeded."""
@@ -353,10 +386,31 @@ def _closing() -> UnavailableError:
     return UnavailableError("the server is stopping; try again", code="closing")
 
 
+def _contended() -> UnavailableError:
+    return UnavailableError(
+        "another server writes to this ledger all the time; try again", code="ledger_contended"
+    )
+
+
 def _refuse(group: Sequence[_Pending], error: Exception) -> None:
     """Give everybody in the group the same answer."""
     for member in group:
         member.future.set_exception(error)
+
+
+def _launch_texts(command: RegisterRun | EditRun) -> list[Text]:
+    """The texts that a launch puts the secrets back into."""
+    environment = command.environment if isinstance(command, RegisterRun) else None
+    texts = (command.command, command.workdir, environment)
+    return [text for text in texts if text is not None]
+
+
+def _foreign_mark(mark: str) -> InvalidError:
+    return InvalidError(
+        f"{mark} stands for a secret that was cut out of another request; it is not at hand here",
+        code="secret_mark",
+        hint="send the secret itself, best as a variable in env: it is cut out again",
+    )
 
 
 def _drafts(records: Sequence[Record]) -> list[Draft]:

@@ -52,7 +52,7 @@ class Mint:
 def load_key(path: Path, clock: Clock) -> bytes:
     """The server's key for attempt tokens, made on first use; mode 0600."""
     try:
-        return path.read_bytes()
+        return durable.read_private(path)
     except FileNotFoundError:
         key = clock.token_bytes(KEY_BYTES)
         durable.write(path, key)

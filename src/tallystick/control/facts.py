@@ -15,7 +15,7 @@ from tallystick.domain import session as sessions
 from tallystick.domain import sweep as sweeps
 from tallystick.domain import token as tokens
 from tallystick.domain.events import Fact
-from tallystick.domain.ids import PEOPLE, Actor, RequestMark, Role, RunId, SweepId
+from tallystick.domain.ids import Actor, RequestMark, Role, RunId, SweepId
 from tallystick.domain.request import SeenRequest, check_repeat
 from tallystick.errors import NotFoundError
 from tallystick.projections.world import World
@@ -182,8 +182,3 @@ def _found(state: T | None, noun: str, key: str, *, next_actions: tuple[str, ...
             next_actions=next_actions,
         )
     return state
-
-
-def is_person(actor: Actor) -> bool:
-    """Whether a person asks (P1.2)."""
-    return actor.role in PEOPLE

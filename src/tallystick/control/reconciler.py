@@ -66,7 +66,12 @@ class Reconciler:
         self._started_at = clock.now()
 
     def tick(self) -> None:
-        """See every active attempt once; what fails for one of them holds up no other."""
+        """See every active attempt once; what fails for one of them holds up no other.
+
+        With a ledger that cannot be written nothing is done: it could not be recorded.
+        """
+        if self._handler.broken is not None:
+            return
         with self._database.read() as tx:
             active = attempts.active(tx)
             by_id = {run.id: run for run in runs.many(tx, [a.run for a in active])}

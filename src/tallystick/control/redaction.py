@@ -20,12 +20,12 @@ SECRET_NAME = re.compile(rf"(?:^|[_-]){_WORDS}$", re.IGNORECASE)
 """Names of variables and flags whose values are secrets; `--max-tokens` and TOKENIZERS are not."""
 
 _KNOWN_FORMATS = re.compile(
-    r"""\b(?:
+    r"""(?<![A-Za-z0-9_-])(?:
         sk-[A-Za-z0-9_-]{20,}
       | gh[pousr]_[A-Za-z0-9]{20,} | github_pat_[A-Za-z0-9_]{20,} | glpat-[A-Za-z0-9_-]{16,}
       | hf_[A-Za-z0-9]{20,} | npm_[A-Za-z0-9]{30,} | pypi-[A-Za-z0-9_-]{30,}
       | (?:AKIA|ASIA)[0-9A-Z]{16} | AIza[A-Za-z0-9_-]{30,} | xox[abeprs]-[A-Za-z0-9-]{10,}
-      | eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+
+      | eyJ[A-Za-z0-9_-]{10,4096}\.[A-Za-z0-9_-]{10,8192}\.[A-Za-z0-9_-]{1,4096}
       | tally_[a-z]+_[A-Za-z0-9_-]{30,}
     )""",
     re.VERBOSE,
@@ -122,13 +122,23 @@ def mark_of(kind: str, value: str, *, salt: bytes) -> str:
     return f"[redacted {_UNFIT.sub('_', kind)} {digest[:12]}]"
 
 
+def marks_in(text: str) -> list[str]:
+    """The marks in a text, in order."""
+    return _MARK.findall(text)
+
+
 def missing_marks(text: str, secrets: Mapping[str, str]) -> list[str]:
     """The marks in a recorded text whose secrets are not there."""
-    return [mark for mark in _MARK.findall(text) if mark not in secrets]
+    return [mark for mark in marks_in(text) if mark not in secrets]
 
 
 def restore(text: str, secrets: Mapping[str, str]) -> str:
-    """The exact text again; nested marks are resolved from the outside in."""
-    for mark in reversed(list(secrets)):
-        text = text.replace(mark, secrets[mark])
-    return text
+    """The exact text again; a secret may itself hold the mark of one that was cut out before."""
+
+    def secret(match: re.Match[str]) -> str:
+        value = secrets.get(match[0])
+        if value is None or value == match[0]:
+            return match[0]
+        return restore(value, secrets) if _MARK.search(value) else value
+
+    return _MARK.sub(secret, text)

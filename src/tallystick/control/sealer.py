@@ -6,6 +6,7 @@ losing it loses no fact, only the next seal.
 """
 
 import hashlib
+import logging
 import threading
 from pathlib import Path
 from typing import Final
@@ -19,9 +20,29 @@ from tallystick.domain.run import Run
 from tallystick.domain.status import Phase
 from tallystick.projections import attempts, runs, unsealed
 
+_log = logging.getLogger(__name__)
+
 SEAL_BYTES: Final = 8 * 1024 * 1024
 SEAL_MS: Final = 60_000
 _CHUNK_BYTES: Final = 1024 * 1024
+
+
+class Hashed:
+    """A digest of the beginning of a file, and how much of it that is."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def add(self, chunk: bytes) -> None:
+        """The next bytes."""
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+    def hexdigest(self) -> str:
+        """SHA-256 of everything so far."""
+        return self._digest.hexdigest()
 
 
 class Sealer:
@@ -37,6 +58,8 @@ class Sealer:
         self._clock = clock
         self._lock = threading.Lock()
         self._touched: set[str] = set()
+        self._hashed: dict[str, Hashed] = {}
+        """How far the file of each growing run is hashed; the service's thread only."""
 
     def touch(self, run: str) -> None:
         """Rows of `run` were stored; remembered durably once until they are sealed."""
@@ -63,7 +86,10 @@ class Sealer:
             size = path.stat().st_size if path.exists() else 0
             due = run.phase is Phase.ENDED or now - waiting[run.id] >= SEAL_MS
             if run.id in sealed and (due or size - sealed[run.id] >= SEAL_BYTES):
-                self._seal(run, path, size)
+                try:
+                    self._seal(run, path, size)
+                except OSError as error:  # others are sealed all the same
+                    _log.warning("metrics of run %s cannot be sealed yet: %s", run.id, error)
 
     def _seal(self, run: Run, path: Path, size: int) -> None:
         """Put the digest of the first `size` bytes into the ledger."""
@@ -74,7 +100,7 @@ class Sealer:
             attempt=run.attempt,
             stream="posted",
             bytes=size,
-            sha256=_digest(path, size),
+            sha256=self._digest(run.id, path, size),
         )
         self._handler.handle(command, by=SYSTEM)
         self._done(run, path, size)
@@ -87,13 +113,14 @@ class Sealer:
                 return
             unsealed.clear(tx, run.id)
             self._touched.discard(run.id)
+            if run.phase is Phase.ENDED:
+                self._hashed.pop(run.id, None)
 
-
-def _digest(path: Path, size: int) -> str:
-    """SHA-256 of the first `size` bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while size > 0 and (chunk := file.read(min(_CHUNK_BYTES, size))):
-            digest.update(chunk)
-            size -= len(chunk)
-    return digest.hexdigest()
+    def _digest(self, run: str, path: Path, size: int) -> str:
+        """SHA-256 of the first `size` bytes, going on from the seal before."""
+        hashed = self._hashed.setdefault(run, Hashed())
+        with path.open("rb") as file:
+            file.seek(hashed.size)
+            while chunk := file.read(min(_CHUNK_BYTES, size - hashed.size)):
+                hashed.add(chunk)
+        return hashed.hexdigest()

@@ -168,7 +168,9 @@ def _ending(state: Attempt, command: ReportEnded) -> RunEnded:
     outcome, code = judge(command.exit_code, command.signal, stopped=command.cause == "stop")
     if command.cause == "stop" and state.started_at is None:
         code = "cancelled_before_start"
-    if command.cause not in {"stop", "exited"}:
+    if command.cause == "terminated" and outcome is not Outcome.SUCCEEDED:
+        code = "supervisor_terminated"
+    elif command.cause not in {"stop", "exited", "terminated"}:
         outcome, code = Outcome.FAILED, command.cause
     return RunEnded(
         attempt=state.id,

@@ -330,5 +330,6 @@ _REASONS = {
     "exec_failed": "the command could not be executed",
     "supervisor_killed": "lost: the supervisor was killed, and nothing tells how the command ended",
     "host_rebooted": "lost: the host was rebooted while the run was active",
+    "supervisor_terminated": "ended with its supervisor, which somebody sent a signal to",
     "launch_failed": "the backend could not start it",
 }

@@ -4,12 +4,11 @@ The file reads `PRIVATE+KEY+<origin>+<8 hex digits>+<base64 of 0x01 and the 32-b
 never appears in a representation, an error or a log. Rotation and witnesses are not here.
 """
 
-import os
-import stat
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tallystick import durable
 from tallystick.errors import ConflictError, InvalidError, NotFoundError, VerificationError
 from tallystick.ledger.checkpoint import (
     ED25519,
@@ -21,7 +20,6 @@ from tallystick.ledger.checkpoint import (
 )
 
 _PREFIX = "PRIVATE+KEY+"
-_OWNER_ONLY = 0o600
 
 
 class Signer:
@@ -52,31 +50,21 @@ class Signer:
     @classmethod
     def create(cls, path: Path, origin: str) -> "Signer":
         """Make a key and write its file, durable, mode 0600; `ConflictError` when there is one."""
-        private = Ed25519PrivateKey.generate()
-        signer = cls(origin, private.private_bytes_raw())
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-        except FileExistsError as error:
+        if path.exists():
             raise ConflictError(
                 f"{path}: a ledger key is here already, and a ledger keeps its key",
                 code="key_exists",
-            ) from error
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(signer._file_text())
-            file.flush()
-            os.fsync(file.fileno())
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # the name must outlive a power cut too, or the ledger has no key
-        finally:
-            os.close(directory)
+            )
+        private = Ed25519PrivateKey.generate()
+        signer = cls(origin, private.private_bytes_raw())
+        durable.write(path, signer._file_text().encode())
         return signer
 
     @classmethod
     def load(cls, path: Path) -> "Signer":
         """Read a key file; `InvalidError` when it is malformed or readable by others."""
         try:
-            mode, text = path.stat().st_mode, path.read_text(encoding="utf-8")
+            text = durable.read_private(path).decode()
         except FileNotFoundError as error:
             raise NotFoundError(
                 f"{path}: the ledger's key is missing; restore it from a backup",
@@ -84,12 +72,6 @@ class Signer:
             ) from error
         except UnicodeDecodeError as error:
             raise _malformed(path) from error
-        if stat.S_IMODE(mode) & 0o077:
-            raise InvalidError(
-                f"{path}: expected mode 0600; found {stat.S_IMODE(mode):04o}",
-                code="key_exposed",
-                hint=f"chmod 600 {path}, and ask who could have read it meanwhile",
-            )
         return cls._parse(path, text)
 
     @classmethod

@@ -42,7 +42,9 @@ class Shelf(Generic[S]):
 
     def get(self, tx: Transaction | None, key: str) -> S | None:
         """A state, from memory or from its row; None when there is none."""
-        state = self._dirty.get(key) or self._clean.get(key)
+        state = self._dirty.get(key)
+        if state is None and (state := self._clean.get(key)) is not None:
+            self._clean.move_to_end(key)
         if state is not None or tx is None:
             return state
         table = self._shape.table

@@ -106,8 +106,3 @@ def test_every_command_has_a_subject() -> None:
     ]
     for command, subject in expected:
         assert facts.subject_of(command) == subject
-
-
-def test_people_are_told_from_the_rest() -> None:
-    assert facts.is_person(PERSON)
-    assert not facts.is_person(AGENT)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tallystick.control import sealer as sealing
 from tallystick.control.commands import CommandHandler
 from tallystick.control.sealer import SEAL_BYTES, SEAL_MS, Sealer
 from tallystick.domain import commands as cm
@@ -152,7 +151,13 @@ def test_a_touch_without_rows_seals_nothing(desk: Desk) -> None:
     assert desk.seals() == []
 
 
-def test_the_digest_covers_exactly_the_sealed_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "f"
-    path.write_bytes(b"x" * 3_000_000)
-    assert sealing._digest(path, 2_500_000) == hashlib.sha256(b"x" * 2_500_000).hexdigest()
+def test_a_later_seal_reads_only_what_came_after_the_one_before(desk: Desk) -> None:
+    desk.post(b"one\n")
+    desk.rig.road.clock.advance(SEAL_MS)
+    desk.sealer.tick()
+    desk.path.write_bytes(b"ONE\n")  # would be noticed by whoever read it again
+    desk.post(b"two\n")
+    desk.rig.road.clock.advance(SEAL_MS)
+    desk.sealer.tick()
+    assert [seal["bytes"] for seal in desk.seals()] == [4, 8]
+    assert desk.seals()[1]["sha256"] == hashlib.sha256(b"one\ntwo\n").hexdigest()
