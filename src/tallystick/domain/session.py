@@ -41,7 +41,7 @@ def opened(record: Record) -> Session:
 
 def touched(state: Session, record: Record) -> Session:
     """Any entry of the session moves its last moment."""
-    return replace(state, last_at=max(state.last_at, record.ts))
+    return state if record.ts <= state.last_at else replace(state, last_at=record.ts)
 
 
 def counted(state: Session, before: Status | None, after: Status) -> Session:

@@ -1,6 +1,6 @@
 """State and outcome kept apart, and the one word that is shown to people and agents (P3.3)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -35,6 +35,8 @@ class Status(StrEnum):
     FAILED = "failed"
     STOPPED = "stopped"
 
+
+_STATUSES = tuple(status.value for status in Status)
 
 ENDED_STATUSES = frozenset({Status.FINISHED, Status.FAILED, Status.STOPPED})
 
@@ -73,12 +75,12 @@ class Tally:
         """One run went from `before` to `after`; None stands for outside."""
         if before == after:
             return self
-        changes = {}
+        counts = {status: getattr(self, status) for status in _STATUSES}
         if before is not None:
-            changes[before.value] = getattr(self, before.value) - 1
+            counts[before] -= 1
         if after is not None:
-            changes[after.value] = getattr(self, after.value) + 1
-        return replace(self, **changes)
+            counts[after] += 1
+        return Tally(**counts)
 
     @property
     def total(self) -> int:

@@ -185,7 +185,9 @@ class World:
         if record.session is not None and not isinstance(event, ev.SessionOpened):
             session = self.session(record.session)
             if session is not None:
-                self._sessions.put(session.id, sessions.touched(session, record))
+                touched = sessions.touched(session, record)
+                if touched is not session:
+                    self._sessions.put(session.id, touched)
 
     def _applied_elsewhere(self, record: ev.Record, event: ev.Event) -> None:
         """Sessions, tokens, policy and protocol texts."""
