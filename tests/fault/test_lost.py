@@ -4,12 +4,18 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tallystick.control.credentials import Mint
+from tallystick.domain.ids import AttemptId, Role
+from tallystick.server import MINT_FILE
 from tallystick.testing.server import ServerProcess, eventually, running_server
+from tallystick.wire.journal import line, load
+from tallystick.wire.observation import SupervisorStarted
 
 
 @pytest.fixture
@@ -39,7 +45,8 @@ def journal_path(server: ServerProcess, run: str) -> Path:
 
 
 def journal(server: ServerProcess, run: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in journal_path(server, run).read_text().splitlines()]
+    lines = journal_path(server, run).read_text().splitlines()
+    return [json.loads(line)["record"] for line in lines]
 
 
 def unsupervised(server: ServerProcess, run: str) -> dict[str, Any]:
@@ -135,11 +142,12 @@ def test_another_boot_id_is_lost_as_rebooted(server: ServerProcess) -> None:
     os.kill(supervisor, signal.SIGKILL)
     os.kill(command, signal.SIGKILL)
     path = journal_path(server, run["id"])
-    records = journal(server, run["id"])
-    for record in records:
-        if "boot_id" in record:
-            record["boot_id"] = "00000000-0000-0000-0000-000000000000"
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    attempt = AttemptId(path.parent.name)
+    key = Mint((server.data_dir / MINT_FILE).read_bytes()).secret(attempt, Role.SUPERVISOR)
+    first, *rest = load(path, attempt=attempt, key=key)
+    assert isinstance(first, SupervisorStarted)
+    first = replace(first, boot_id="00000000-0000-0000-0000-000000000000")
+    path.write_bytes(b"".join(line(record, attempt=attempt, key=key) for record in (first, *rest)))
     server.start()
     done = server.ended(run["id"])
     assert (done["outcome"], done["reason_code"]) == ("lost", "host_rebooted")

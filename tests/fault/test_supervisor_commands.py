@@ -17,9 +17,8 @@ import tallystick
 from tallystick.execution.backend import Handle, Supervised
 from tallystick.execution.launcher import SUPERVISOR_PROGRAM
 from tallystick.execution.local import LocalBackend
-from tallystick.testing.contract.backend import DEFAULT_PATH, Rig, handle_of, wait_for
+from tallystick.testing.contract.backend import DEFAULT_PATH, Rig, handle_of, journal_of, wait_for
 from tallystick.wire.bundle import JOURNAL_FILE
-from tallystick.wire.journal import load
 from tallystick.wire.observation import (
     CommandExited,
     CommandRefused,
@@ -68,10 +67,11 @@ class TestText:
     def test_long_text_is_executed_as_it_is(self, rig: Rig, length: int) -> None:
         end = "\nexit 11"
         command = "echo ok #".ljust(length - len(end), "x") + end
-        handle = rig.submit(command)
+        submission = rig.prepare(command)
+        assert (submission.directory / "command.sh").exists() == (length > 131_071)
+        handle = handle_of(submission, rig.backend.submit(submission))
         assert rig.ended(handle).exit_code == 11
         assert rig.output(handle) == "ok\n"
-        assert (handle.directory / "command.sh").exists() == (length > 131_071)
 
     def test_fifty_megabytes_without_a_newline_are_sealed_whole(self, rig: Rig) -> None:
         handle = rig.submit("head -c 50000000 /dev/zero | tr '\\0' x; exit 12")
@@ -201,7 +201,7 @@ class TestRecord:
     ) -> None:
         handle = rig.submit("echo up; sleep 0.2", server_file=str(rig.root / "none.json"))
         rig.started(handle)
-        first = load(handle.directory / JOURNAL_FILE)[0]
+        first = journal_of(handle)[0]
         assert isinstance(first, SupervisorStarted)
         shutil.rmtree(handle.directory)
         wait_for(lambda: not Path(f"/proc/{first.pid}").exists(), what="the supervisor's exit")
@@ -220,7 +220,7 @@ class TestInstallation:
         source = Path(tallystick.__file__).parent
         site = tmp_path / "site-packages" / "tallystick"
         site.mkdir(parents=True)
-        for name in ("__init__.py", "errors.py"):
+        for name in ("__init__.py", "errors.py", "durable.py", "proc.py"):
             shutil.copy(source / name, site)
         for name in ("wire", "supervisor"):
             shutil.copytree(source / name, site / name)
@@ -231,7 +231,7 @@ class TestInstallation:
             [*program, str(submission.directory)], env={}, check=False, timeout=60, cwd="/"
         )
         assert done.returncode == 21
-        assert rig.ended(handle_of(submission, "")).exit_code == 21
+        assert rig.ended(handle_of(submission, "", journal_key="")).exit_code == 21
 
     def test_bad_usage_is_told(self) -> None:
         program = [sys.executable, "-I", "-S", str(SUPERVISOR_PROGRAM)]
@@ -243,7 +243,7 @@ class TestCost:
     def test_a_supervisor_sleeps_while_nothing_happens(self, rig: Rig) -> None:
         handle = rig.submit("echo up; sleep 60")
         rig.started(handle)
-        first = load(handle.directory / JOURNAL_FILE)[0]
+        first = journal_of(handle)[0]
         assert isinstance(first, SupervisorStarted)
         wait_for(lambda: _switches(first.pid) == _settled(first.pid), what="a quiet supervisor")
         before = _switches(first.pid)
@@ -256,7 +256,7 @@ class TestCost:
         handle = rig.submit("echo up; sleep 60")
         rig.started(handle)
         others = [
-            Handle(attempt=f"att_{n:012x}", directory=handle.directory, native="")
+            Handle(attempt=f"att_{n:012x}", directory=handle.directory, native="", journal_key="")
             for n in range(300)
         ]
         rig.backend.observe(others)

@@ -1,6 +1,5 @@
 """Supervisor, command, launcher and host are taken away while a run is under way."""
 
-import json
 import os
 import platform
 import signal
@@ -8,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +23,10 @@ from tallystick.execution.backend import (
     Unsupervised,
 )
 from tallystick.execution.local import LocalBackend
-from tallystick.testing.contract.backend import Rig, handle_of, wait_for
+from tallystick.testing.contract.backend import Rig, handle_of, journal_of, wait_for
 from tallystick.wire.bundle import JOURNAL_FILE
-from tallystick.wire.journal import line, load
-from tallystick.wire.observation import CommandStarted, SupervisorStarted
+from tallystick.wire.journal import line
+from tallystick.wire.observation import CommandStarted, Observation, SupervisorStarted
 
 KERNEL = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
 KERNEL_TELLS = KERNEL >= (6, 15)
@@ -49,17 +49,21 @@ def restarted(tmp_path: Path) -> Iterator[Rig]:
 
 
 def supervisor_of(handle: Handle) -> int:
-    first = wait_for(lambda: load(handle.directory / JOURNAL_FILE), what="a journal")[0]
+    first = wait_for(lambda: journal_of(handle), what="a journal")[0]
     assert isinstance(first, SupervisorStarted)
     return first.pid
 
 
 def command_of(handle: Handle) -> int:
     def started() -> int | None:
-        records = load(handle.directory / JOURNAL_FILE)
+        records = journal_of(handle)
         return next((r.pid for r in records if isinstance(r, CommandStarted)), None)
 
     return wait_for(started, what="command_started")
+
+
+def written(handle: Handle, record: Observation) -> bytes:
+    return line(record, attempt=handle.attempt, key=handle.journal_key)
 
 
 def kill_supervisor(rig: Rig, handle: Handle) -> None:
@@ -224,9 +228,10 @@ class TestHostRebooted:
         handle = rig.submit("echo up; sleep 60")
         kill_supervisor(rig, handle)
         path = handle.directory / JOURNAL_FILE
-        first, *rest = path.read_bytes().splitlines(keepends=True)
-        edited = {**json.loads(first), "boot_id": "00000000-0000-0000-0000-000000000000"}
-        path.write_bytes(json.dumps(edited).encode() + b"\n" + b"".join(rest))
+        first, *rest = journal_of(handle)
+        assert isinstance(first, SupervisorStarted)
+        first = replace(first, boot_id="00000000-0000-0000-0000-000000000000")
+        path.write_bytes(b"".join(written(handle, record) for record in (first, *rest)))
         gone = restarted.see(handle)
         assert isinstance(gone, Gone)
         assert gone.reason == "host rebooted"
@@ -241,10 +246,13 @@ class TestHostRebooted:
         kill_supervisor(rig, handle)
         command = command_of(handle)
         with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
-            records = load(handle.directory / JOURNAL_FILE)
-            text = b"".join(line(record) for record in records)
-            for pid in (supervisor_of(handle), command):
-                text = text.replace(f'"pid":{pid},'.encode(), f'"pid":{stranger.pid},'.encode())
+            records = journal_of(handle)
+            text = b"".join(
+                written(handle, replace(record, pid=stranger.pid))
+                if isinstance(record, SupervisorStarted | CommandStarted)
+                else written(handle, record)
+                for record in records
+            )
             (handle.directory / JOURNAL_FILE).write_bytes(text)
             restarted.backend.cancel(handle, grace_seconds=0)
             wait_for(lambda: not _lives(command), what="the end of the attempt's own process")
@@ -265,7 +273,7 @@ def dying(self, *drafts):
     steps -= 1
     return note(self, *drafts)
 journal.Journal.note = dying
-supervisor.supervise(Path(sys.argv[1]), token="")
+supervisor.supervise(Path(sys.argv[1]), token="delivery-token")
 """
 
 
@@ -278,7 +286,7 @@ def test_killed_before_any_record_the_attempt_is_executed_at_most_once(
     program = [sys.executable, "-c", DYING_SUPERVISOR, str(submission.directory), str(steps)]
     died = subprocess.run(program, check=False, timeout=60).returncode
     assert died == (-signal.SIGKILL if steps < 6 else 0)
-    handle = handle_of(submission, "")
+    handle = handle_of(submission, "")  # the same token as the one that died
     first = rig.see(handle)
     if steps == 0:
         assert first == NotStarted()

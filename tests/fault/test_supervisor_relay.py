@@ -12,12 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tallystick.execution.backend import Handle
+from tallystick.execution.backend import Handle, Supervised
 from tallystick.execution.local import LocalBackend
-from tallystick.testing.contract.backend import TOKEN, Rig, wait_for
-from tallystick.wire.bundle import JOURNAL_FILE
-from tallystick.wire.journal import load
-from tallystick.wire.observation import SupervisorStarted
+from tallystick.testing.announced import Announcement
+from tallystick.testing.contract.backend import TOKEN, Rig, journal_of, wait_for
+from tallystick.wire.observation import Ended, SupervisorStarted
 
 
 class Server:
@@ -32,6 +31,7 @@ class Server:
         self.statuses: list[int] = []
         """Answers for the next requests; 0 takes what is sent, and hangs up without a word."""
         self.http: ThreadingHTTPServer | None = None
+        self.announcement: Announcement | None = None
 
     def start(self) -> None:
         server = self
@@ -54,11 +54,11 @@ class Server:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
         port = self.http.server_address[1]
-        scratch = self.server_file.with_suffix(".new")
-        scratch.write_text(json.dumps({"url": f"http://127.0.0.1:{port}"}))
-        scratch.replace(self.server_file)
+        self.announcement = Announcement(self.server_file, f"http://127.0.0.1:{port}")
 
     def stop(self) -> None:
+        if self.announcement is not None:
+            self.announcement.withdraw()
         if self.http is not None:
             self.http.shutdown()
             self.http.server_close()
@@ -98,9 +98,17 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 
 def submit(rig: Rig, server: Server, command: str) -> tuple[Handle, int]:
     handle = rig.submit(command, server_file=str(server.server_file))
-    first = wait_for(lambda: load(handle.directory / JOURNAL_FILE), what="a journal")[0]
+    first = wait_for(lambda: journal_of(handle), what="a journal")[0]
     assert isinstance(first, SupervisorStarted)
     return handle, first.pid
+
+
+def ended(handle: Handle) -> Ended:
+    def last() -> Ended | None:
+        records = journal_of(handle)
+        return records[-1] if records and isinstance(records[-1], Ended) else None
+
+    return wait_for(last, what="the end in the journal")
 
 
 def delivered(server: Server, pid: int) -> None:
@@ -126,7 +134,7 @@ def test_everything_is_told_and_the_supervisor_goes(rig: Rig, server: Server) ->
     assert server.kinds() == [*ALL, "ended"]
     assert server.tokens == {f"Bearer {TOKEN}"}
     assert server.records[-1]["exit_code"] == 3
-    assert len(load(handle.directory / JOURNAL_FILE)) == 6
+    assert len(journal_of(handle)) == 6
 
 
 def test_what_a_running_command_reports_comes_while_it_runs(rig: Rig, server: Server) -> None:
@@ -143,12 +151,30 @@ def test_what_a_running_command_reports_comes_while_it_runs(rig: Rig, server: Se
 
 def test_a_server_that_was_down_is_told_later(rig: Rig, server: Server) -> None:
     handle, pid = submit(rig, server, "printf '{}\\n{}' >> $TALLY_METRICS; exit 4")
-    assert rig.ended(handle).exit_code == 4
+    assert ended(handle).exit_code == 4
+    assert rig.see(handle) == Supervised()  # it still has to tell
     assert _lives(pid)
     server.start()
     delivered(server, pid)
     assert server.records[-1]["exit_code"] == 4
     assert server.metrics == b"{}\n{}"
+
+
+def test_whoever_has_the_port_now_and_is_no_server_is_told_no_token(
+    rig: Rig, server: Server
+) -> None:
+    server.start()
+    assert server.announcement is not None
+    server.announcement.withdraw()  # the port still answers
+    handle, pid = submit(rig, server, "exit 4")
+    ended(handle)
+    time.sleep(1.0)  # several tries; that nothing comes has no condition to wait for
+    assert _lives(pid)
+    assert server.tokens == set()
+    server.stop()
+    server.start()
+    delivered(server, pid)
+    assert server.tokens == {f"Bearer {TOKEN}"}
 
 
 def test_a_server_that_comes_back_on_another_port_is_found(rig: Rig, server: Server) -> None:
@@ -222,7 +248,7 @@ def test_a_black_hole_does_not_hold_up_supervision(rig: Rig, server: Server) -> 
     assert server.http is not None
     server.http.shutdown()  # connections are still accepted by the kernel
     handle, pid = submit(rig, server, "exit 8")
-    assert rig.ended(handle).exit_code == 8
+    assert ended(handle).exit_code == 8
     assert time.monotonic() - began < 8
     assert _lives(pid)
     shutil.rmtree(handle.directory)
@@ -233,7 +259,7 @@ def test_a_black_hole_does_not_hold_up_supervision(rig: Rig, server: Server) -> 
 
 def test_a_supervisor_whose_run_directory_is_gone_gives_up(rig: Rig, server: Server) -> None:
     handle, pid = submit(rig, server, "true")
-    rig.ended(handle)
+    ended(handle)
     assert _lives(pid)
     shutil.rmtree(handle.directory)
     wait_for(lambda: not _lives(pid), what="the supervisor's exit")

@@ -11,9 +11,8 @@ import pytest
 from tallystick.execution.backend import Handle
 from tallystick.execution.bundle import write_stop
 from tallystick.execution.local import LocalBackend
-from tallystick.testing.contract.backend import Rig, wait_for
-from tallystick.wire.bundle import JOURNAL_FILE, StopRequest
-from tallystick.wire.journal import load
+from tallystick.testing.contract.backend import Rig, journal_of, wait_for
+from tallystick.wire.bundle import StopRequest
 from tallystick.wire.observation import SupervisorStarted
 
 DETACHING_TREE = """
@@ -112,20 +111,31 @@ class TestStop:
         ended = rig.ended(handle)
         assert (ended.cause, ended.signal) == ("stop", 9)
 
-    def test_a_bare_signal_to_the_supervisor_is_a_stop(self, rig: Rig) -> None:
+    def test_a_signal_that_nobody_asked_for_is_no_requested_stop(self, rig: Rig) -> None:
+        ended = rig.ended(rig.submit("kill -TERM $PPID; sleep 60"))
+        assert (ended.cause, ended.signal) == ("terminated", 15)
+
+    def test_a_request_after_a_bare_signal_is_a_stop(self, rig: Rig) -> None:
+        handle = rig.submit("trap '' TERM; echo up; kill -TERM $PPID; while :; do sleep 0.05; done")
+        rig.started(handle)
+        rig.backend.cancel(handle, grace_seconds=0.1)
+        assert rig.ended(handle).cause == "stop"
+
+    def test_a_bare_signal_to_the_supervisor_ends_every_process(self, rig: Rig) -> None:
         handle = rig.submit("echo up; sleep 60", grace_seconds=5.0)
         rig.started(handle)
-        first = load(handle.directory / JOURNAL_FILE)[0]
+        first = journal_of(handle)[0]
         assert isinstance(first, SupervisorStarted)
         os.kill(first.pid, signal.SIGTERM)
-        assert rig.ended(handle).cause == "stop"
+        assert rig.ended(handle).cause == "terminated"
+        assert processes_of(handle) == []
 
     def test_a_stop_that_nobody_was_told_of_holds_for_a_later_start(self, rig: Rig) -> None:
         submission = rig.prepare("echo never")
         write_stop(submission.directory, StopRequest(grace_seconds=1.0))
         native = rig.backend.submit(submission)
         assert native
-        wait_for(lambda: load(submission.directory / JOURNAL_FILE)[1:], what="an end")
+        wait_for(lambda: journal_of(submission)[1:], what="an end")
         assert (submission.directory / "output.log").read_bytes() == b""
 
 

@@ -11,9 +11,7 @@ import pytest
 from tallystick.execution.backend import NotStarted, Recorded
 from tallystick.execution.local import LocalBackend
 from tallystick.execution.rundir import is_held
-from tallystick.testing.contract.backend import Rig, handle_of, wait_for
-from tallystick.wire.bundle import JOURNAL_FILE
-from tallystick.wire.journal import load
+from tallystick.testing.contract.backend import Rig, handle_of, journal_of, wait_for
 from tallystick.wire.observation import CommandStarted
 
 SUBMITTER = """
@@ -21,11 +19,12 @@ import os, signal, sys
 from pathlib import Path
 from tallystick.execution import launcher, local
 from tallystick.execution.backend import Submission
+TOKEN = "delivery-token"
 step, attempt, directory = sys.argv[1:]
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 backend = local.LocalBackend()
-submission = Submission(attempt=attempt, directory=Path(directory), supervisor_token="t")
+submission = Submission(attempt=attempt, directory=Path(directory), supervisor_token=TOKEN)
 if step == "before":
     die()
 if step == "launcher is up":
@@ -72,7 +71,7 @@ def test_the_command_is_executed_exactly_once(rig: Rig, step: str) -> None:
     ended = rig.ended(handle)
     assert ended.exit_code == 9
     assert (rig.root / "ran").read_text() == "ran\n"
-    records = load(handle.directory / JOURNAL_FILE)
+    records = journal_of(handle)
     assert sum(isinstance(record, CommandStarted) for record in records) == 1
 
 

@@ -1,5 +1,7 @@
 """Answers: JSON by orjson, plain text, and the headers that every answer carries."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -20,8 +22,34 @@ PAGE_POLICY: Final = (
 
 
 def encode(content: Any) -> bytes:
-    """JSON of dataclasses, dictionaries and lists; NaN would become null, so none may come here."""
-    return orjson.dumps(content)
+    """JSON of dataclasses, dictionaries and lists; NaN would become null, so none may come here.
+
+    Total: what JSON cannot carry is told as text, because a stored fact must never make an answer
+    fail.
+    """
+    try:
+        return orjson.dumps(content)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_tellable(content))
+
+
+def _tellable(value: Any) -> Any:
+    """A copy in which half characters are `?`, and numbers beyond 64 bits are text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**64 else f"{value:#x}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            item.name: _tellable(getattr(value, item.name)) for item in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {_tellable(str(key)): _tellable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tellable(item) for item in value]
+    return _tellable(str(value))
 
 
 def json(content: Any, *, status: int = 200) -> Response:

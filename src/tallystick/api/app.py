@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tallystick.api import answers, auth, openapi, problems, queries
-from tallystick.api.call import Call
+from tallystick.api.call import LARGE_BODY_BYTES, Call
 from tallystick.api.routes import (
     attempts,
     cluster,
@@ -36,17 +36,16 @@ from tallystick.api.routes import (
 )
 from tallystick.api.routing import Endpoint, Match, Permission, RouteTable
 from tallystick.api.services import Services
+from tallystick.control.credentials import hash_of
 from tallystick.domain.token import Token
 from tallystick.errors import ForbiddenError, NotFoundError, TallystickError
+from tallystick.projections import runs as run_questions
 from tallystick.projections import tokens as token_questions
 from tallystick.wire.views import Warning as Notice
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-LARGE_BODY_BYTES: Final = 65_536
-"""A larger body is parsed on another thread: the loop has others to serve."""
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _ANYWHERE: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised, not bound
@@ -109,9 +108,6 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; other kinds of connection are not spoken."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
         if scope["type"] != "http":
             raise TypeError(f"{scope['type']} is not spoken here")
         request = Request(scope, receive)
@@ -146,6 +142,11 @@ class App:
         if endpoint.permission is not Permission.OPEN:
             token = await self._token(request.headers)
             auth.check_allowed(endpoint, token, path)
+            if auth.is_bound(endpoint, token, path):
+                run = path["run"]
+                auth.check_session(
+                    token, await self.services.read(lambda tx: run_questions.get(tx, run))
+                )
         values, unknown = queries.read_all(endpoint.query, request.query_params.multi_items())
         call = Call(
             services=self.services,
@@ -199,7 +200,7 @@ class App:
         secret = auth.credential(headers)
         if secret is None:
             raise auth.missing()
-        digest = auth.digest_of(secret)
+        digest = hash_of(secret)
         token = self._tokens.get(digest)
         if token is None:
             generation = self._tokens.generation
@@ -229,20 +230,6 @@ class App:
         if len(raw) > LARGE_BODY_BYTES:
             return await self.services.work(endpoint.body.read, raw)
         return endpoint.body.read(raw)
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Serve waiters on this loop; let them go at the end."""
-        services = self.services
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                position = services.ledger.size - 1
-                services.feed.attach(asyncio.get_running_loop(), position=position)
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                services.feed.close()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
 
 def create_app(services: Services) -> App:

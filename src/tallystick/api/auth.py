@@ -5,13 +5,13 @@ for a second at most, and forgotten at once when any token is revoked. Answers t
 constant. Permissions are one table of roles; two roles see only what is their own.
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from tallystick.api.routing import Endpoint, Permission
-from tallystick.domain.ids import Actor, Role, TokenId
+from tallystick.domain.ids import UNATTRIBUTED, Actor, Role, TokenId
+from tallystick.domain.run import Run
 from tallystick.domain.token import GRANTABLE, Token
 from tallystick.errors import ForbiddenError, UnauthenticatedError
 
@@ -65,11 +65,6 @@ def credential(headers: Mapping[str, str]) -> str | None:
         return token.strip()
     scheme, _, rest = headers.get("authorization", "").partition(" ")
     return rest.strip() if scheme.lower() == "bearer" and rest.strip() else None
-
-
-def digest_of(secret: str) -> str:
-    """What a token is known by."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 class TokenCache:
@@ -155,6 +150,28 @@ def check_allowed(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> 
         raise ForbiddenError(
             "a supervisor's token reports on its own attempt and nothing else", code="token_scope"
         )
+
+
+def is_bound(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> bool:
+    """Whether the run of a path must belong to the session that the token is bound to (P9.2).
+
+    Reading stays open; a run's own token is bound to its run already.
+    """
+    acts = endpoint.permission in {Permission.CREATE, Permission.CONTROL, Permission.METRICS}
+    return acts and "run" in path and token.session is not None and token.role is not Role.RUN
+
+
+def check_session(token: Token, run: Run | None) -> None:
+    """Raises `ForbiddenError` for a run of another session; an unattributed one is everybody's."""
+    if run is None or run.session in {token.session, UNATTRIBUTED}:
+        return
+    raise ForbiddenError(
+        f"this token belongs to session {token.session!r}, the run {run.id} to another one",
+        code="session_scope",
+        hint="such a token may read every run, and act on those of its own session; to repeat "
+        "this one, register its command as a run of your own",
+        next_actions=(f"GET /runs/{run.id}", "POST /runs"),
+    )
 
 
 def actor_of(token: Token) -> Actor:

@@ -1,9 +1,9 @@
 """One request on its way through a route: who asks, for what, with which parameters and body."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from starlette.requests import Request
 
@@ -13,6 +13,11 @@ from tallystick.domain.ids import Actor, RequestMark
 from tallystick.domain.token import Token
 from tallystick.errors import InvalidError
 from tallystick.wire.views import Warning as Notice
+
+T = TypeVar("T")
+
+LARGE_BODY_BYTES: Final = 65_536
+"""A larger body is parsed, redacted and hashed on another thread: the loop has others to serve."""
 
 LONGEST_KEY: Final = 255
 """Characters of an Idempotency-Key."""
@@ -53,6 +58,12 @@ class Call:
     raw: bytes = b""
     """The body as it came."""
     warnings: list[Notice] = field(default_factory=list)
+
+    async def prepare(self, build: Callable[[], T]) -> T:
+        """What a body leads to; a large one is worked on by another thread."""
+        if len(self.raw) > LARGE_BODY_BYTES:
+            return await self.services.work(build)
+        return build()
 
     def texts(self) -> Texts:
         """A collector for the free text of one command."""

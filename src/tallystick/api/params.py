@@ -3,7 +3,7 @@
 Entries hold no floating-point numbers and only plain keys. A number with a fraction becomes the
 text that Python writes for it; text that would read as a number is marked by a leading apostrophe,
 as in a spreadsheet. Names stand as they are: printable ASCII (RFC 8785 sorts those the same way
-everywhere).
+everywhere). What is in the ledger can always be shown: a number too large for JSON stays text.
 """
 
 import json
@@ -18,8 +18,13 @@ from tallystick.ledger.canonical import LARGEST_INTEGER
 MAX_PARAMS_BYTES: Final = 3_000
 """Of an entry's 4,096: the rest is for commitments and ids."""
 
+LARGEST_WHOLE: Final = 2**63 - 1
+"""Beyond this a whole number does not fit into every JSON reader and writer."""
+
 _NAME = re.compile(r"[ -~]{1,128}")
 _NUMBER = re.compile(r"-?[0-9]+(?P<fraction>\.[0-9]+)?(?P<exponent>e[+-]?[0-9]+)?")
+
+_MOST_DIGITS: Final = 32
 
 Value = str | int | float | bool
 
@@ -62,15 +67,33 @@ def _encode_value(key: str, value: Value) -> str | int | bool:
         return repr(value)
     if isinstance(value, str):
         return f"'{value}" if value.startswith("'") or _NUMBER.fullmatch(value) else value
-    return value if isinstance(value, bool) or abs(value) <= LARGEST_INTEGER else str(value)
-
-
-def _decode_value(value: Any) -> Any:
-    if not isinstance(value, str):
+    if isinstance(value, bool) or abs(value) <= LARGEST_INTEGER:
         return value
+    if abs(value) > LARGEST_WHOLE:
+        raise InvalidError(
+            f"params.{key[:40]}: expected a whole number within 64 bits (at most {LARGEST_WHOLE}); "
+            "found a larger one",
+            code="params_invalid",
+            hint="send it as text, in double quotes",
+        )
+    return str(value)
+
+
+def _decode_value(value: Any) -> Value:
+    """The value that was sent; total, and never a number that JSON cannot carry."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        return value if isinstance(value, int) and abs(value) <= LARGEST_WHOLE else str(value)
     if value.startswith("'"):
         return value[1:]
     match = _NUMBER.fullmatch(value)
     if match is None:
         return value
-    return float(value) if match["fraction"] or match["exponent"] else int(value)
+    if match["fraction"] or match["exponent"]:
+        number = float(value)
+        return number if math.isfinite(number) else value
+    if len(value) > _MOST_DIGITS:  # reading thousands of digits is refused by Python itself
+        return value
+    whole = int(value)
+    return whole if abs(whole) <= LARGEST_WHOLE else value

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 
+from tallystick.api import answers
 from tallystick.clock import Clock
 from tallystick.errors import Refusal, TallystickError, UnauthenticatedError, UnavailableError
 from tallystick.wire import problem
@@ -42,7 +42,7 @@ def status_of(error: TallystickError) -> int:
 def answer(error: TallystickError, *, headers: Mapping[str, str] | None = None) -> Response:
     """The problem document of an error, with the headers that go with it."""
     status = status_of(error)
-    content = orjson.dumps(problem.document(error, status=status), default=str)
+    content = answers.encode(problem.document(error, status=status))
     extra = dict(headers or {})
     if isinstance(error, UnauthenticatedError):
         extra["www-authenticate"] = 'Bearer realm="tallystick"'

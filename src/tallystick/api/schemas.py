@@ -145,15 +145,20 @@ class MetricsView:
     metrics: dict[str, int | float | str] = field(default_factory=dict)
     """The last value of each metric; loss, accuracy and epoch under these names too."""
     sampled: bool = False
-    """Whether a series was thinned; its lowest, highest and odd points stay."""
+    """Whether anything was left out: a series was thinned (its lowest, highest and odd points
+    stay), or files are so long that only their newest rows were read."""
     sampledKeys: list[str] = field(default_factory=list)  # noqa: N815
     rows: int = 0
     unsteppedRows: int = 0  # noqa: N815
     """Rows without a step; their position stands in for it."""
-    unreadLines: int = 0  # noqa: N815
-    """Lines that are no JSON object."""
+    unread_rows: int = 0
+    """Lines that are no JSON object in Unicode; left out."""
     otherKeys: list[str] = field(default_factory=list)  # noqa: N815
     """Keys that held something else than a number; kept, and not shown here."""
+    read_bytes: int = 0
+    """Bytes of the files that were read: the newest 16 MiB of each."""
+    total_bytes: int = 0
+    """Bytes of the files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from tallystick.domain.ids import Actor
 from tallystick.errors import TallystickError
 from tallystick.execution.backend import Backend
 from tallystick.ledger.ledger import Ledger
+from tallystick.store.kept import Kept
 from tallystick.store.series import Series
 
 T = TypeVar("T")
@@ -57,6 +58,10 @@ def _readers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(READERS, thread_name_prefix="tally-reader")
 
 
+def _parser() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="tally-parser")
+
+
 def _workdirs() -> Workdirs:
     return Workdirs(loop_time)
 
@@ -82,7 +87,10 @@ class Services:
     """Where the runs' directories lie."""
     skills: Skills = field(default_factory=load_skills)
     readers: ThreadPoolExecutor = field(default_factory=_readers)
+    parser: ThreadPoolExecutor = field(default_factory=_parser)
     workdirs: Workdirs = field(default_factory=_workdirs)
+    metrics: Kept = field(default_factory=Kept)
+    """Answers made from metric files."""
 
     async def read(self, question: Callable[[Transaction], T]) -> T:
         """Ask the database, in one snapshot, on another thread."""
@@ -92,6 +100,10 @@ class Services:
         """Run what may block on another thread."""
         return await asyncio.get_running_loop().run_in_executor(self.readers, function, *arguments)
 
+    async def parse(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run what may take seconds on the one thread for such work: no other read waits for it."""
+        return await asyncio.get_running_loop().run_in_executor(self.parser, function, *arguments)
+
     async def submit(self, command: Command, *, by: Actor, texts: Texts | None = None) -> Accepted:
         """Have a command decided and committed; raises its refusal."""
         future = self.handler.submit(command, by=by, texts=texts)
@@ -99,7 +111,8 @@ class Services:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def close(self) -> None:
-        """End the pool; may be repeated."""
+        """End the pools; may be repeated."""
+        self.parser.shutdown(wait=False, cancel_futures=True)
         self.readers.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, question: Callable[[Transaction], T]) -> T:

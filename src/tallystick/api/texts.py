@@ -1,7 +1,13 @@
-"""Checks of free text, before it is recorded."""
+"""Checks of texts, before they are recorded.
 
+Names of sessions and alerts stand in the ledger as they are, for ever: a secret is kept out here.
+"""
+
+import re
 from typing import Final
 
+from tallystick.control.redaction import redact
+from tallystick.domain.policy import MAX_SESSION_LENGTH
 from tallystick.errors import InvalidError
 
 LONGEST_NAME: Final = 500
@@ -31,3 +37,43 @@ def checked_characters(field: str, text: str, *, longest: int | None = None) -> 
             code="text_too_long",
         )
     return text
+
+
+_ALERT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+def checked_alert(alert: str | None) -> str | None:
+    """An alert's id, or nothing; raises `InvalidError` for what is no id, or may be a secret."""
+    if alert is None or not alert.strip():
+        return None
+    if _ALERT.fullmatch(alert) is None:
+        raise InvalidError(
+            "origin_alert_id: expected 1 to 64 letters, digits, '_', '.', ':' and '-'; "
+            f"found {alert[:64]!r}",
+            code="text_invalid",
+        )
+    if _is_secret(alert):
+        raise InvalidError(
+            "origin_alert_id: expected the id of an alert; found what looks like a secret",
+            code="text_invalid",
+        )
+    return alert
+
+
+def checked_session(session: str | None, *, field: str = "chat_session_id") -> str | None:
+    """A session's id as it came, or nothing; raises `InvalidError` when it may be a secret.
+
+    Length and characters are checked where the session is attributed.
+    """
+    if session is not None and len(session) <= MAX_SESSION_LENGTH and _is_secret(session):
+        raise InvalidError(
+            f"{field}: expected the id of a conversation; found what looks like a secret",
+            code="session_invalid",
+            hint="use the id that your agent gives its conversation, for example a UUID",
+        )
+    return session
+
+
+def _is_secret(text: str) -> bool:
+    """Whether redaction would cut something out of `text`."""
+    return bool(redact(text, salt=b"").secrets)

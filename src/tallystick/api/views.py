@@ -13,7 +13,7 @@ import orjson
 from tallystick.api import params
 from tallystick.db.database import Transaction
 from tallystick.domain.attempt import Attempt
-from tallystick.domain.ids import Text
+from tallystick.domain.ids import RunId, Text
 from tallystick.domain.policy import SESSION_MISSING, SESSION_PLACEHOLDER, SWEEP_MISSING
 from tallystick.domain.run import Run, explain
 from tallystick.domain.session import Session
@@ -30,6 +30,9 @@ LONGEST_IN_LIST: Final = 4_096
 
 MOST_RUN_IDS: Final = 1_000
 """Run ids in a sweep's view."""
+
+MOST_RUN_IDS_IN_LIST: Final = 50
+"""Run ids of each sweep in a list: a list may hold a thousand sweeps."""
 
 _LARGEST_LOADED: Final = 262_144  # bytes of a text in a list; 1,000 commands may be megabytes each
 
@@ -141,10 +144,13 @@ def _reason(run: Run, material: Material) -> str | None:
 
 
 def _document(text: str | None) -> dict[str, Any] | None:
-    """A text that holds a JSON object; None when it was erased."""
+    """A text that holds a JSON object; None when it was erased, or holds none any more."""
     if text is None or text == ERASED:
         return None
-    found = orjson.loads(text)
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:  # a secret that was cut out may have taken a quote along
+        return None
     return found if isinstance(found, dict) else None
 
 
@@ -170,7 +176,7 @@ def _interpreter(attempt: Attempt | None, material: Material) -> dict[str, Any]:
 def sweep_view(
     sweep: Sweep, material: Material, run_ids: Sequence[str], **more: Any
 ) -> wire.SweepView:
-    """One sweep; `run_ids` may hold one more than are shown."""
+    """One sweep with the first of its runs, the ids as `of_sweeps` found them."""
     name, goal = material.text(sweep.name) or "", material.text(sweep.goal)
     return wire.SweepView(
         id=sweep.id,
@@ -179,8 +185,8 @@ def sweep_view(
         is_wild=sweep.wild,
         status=sweep.status,
         progress=progress(sweep.runs),
-        run_ids=list(run_ids[:MOST_RUN_IDS]),
-        run_ids_truncated=len(run_ids) > MOST_RUN_IDS,
+        run_ids=list(run_ids),
+        run_ids_truncated=len(run_ids) < sweep.runs.total,
         chat_session_id=sweep.session,
         violations=list(sweep.violations),
         compliant=not sweep.violations,
@@ -214,14 +220,14 @@ def _creation_context(sweep: Sweep, name: str, goal: str | None) -> dict[str, An
     }
 
 
-def of_sweeps(tx: Transaction, found: Sequence[Sweep]) -> tuple[Material, dict[str, list[str]]]:
+def of_sweeps(
+    tx: Transaction, found: Sequence[Sweep], *, in_list: bool
+) -> tuple[Material, dict[str, list[RunId]]]:
     """Everything that the views of `found` need: texts, and run ids by sweep."""
     wanted = [text for sweep in found for text in (sweep.name, sweep.goal)]
-    ids: dict[str, list[str]] = {
-        sweep.id: [str(run) for run in runs.ids_of_sweep(tx, sweep.id, limit=MOST_RUN_IDS + 1)]
-        for sweep in found
-        if sweep.runs.total
-    }
+    limit = MOST_RUN_IDS_IN_LIST if in_list else MOST_RUN_IDS
+    filled = [sweep.id for sweep in found if sweep.runs.total]
+    ids = runs.ids_of_sweeps(tx, filled, limit=limit) if filled else {}
     return Material(load_texts(tx, wanted)), ids
 
 

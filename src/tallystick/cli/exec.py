@@ -123,6 +123,8 @@ def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json
         try:
             interrupts.arm()
             if not as_json:
+                if sys.stderr.isatty():
+                    wait_queued(client, run)
                 for chunk in client.follow_logs(run.id, offset=offset):
                     offset += len(chunk)
                     sys.stdout.buffer.write(chunk)
@@ -139,6 +141,31 @@ def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json
             stopped_by = interrupted.number
             output.note(f"stopping {run.id}")
             client.stop_run(run.id)
+
+
+def wait_queued(client: "Client", run: "RunView") -> None:
+    """Wait for a run to leave the queue, with its place in it at a terminal."""
+    from functools import partial
+
+    from tallystick.cli.waiting import wait_shown
+
+    wait_shown(
+        partial(_look, client, run.id),
+        lambda seen: seen.status != "queued",
+        queue_words,
+        timeout_seconds=None,
+    )
+
+
+def _look(client: "Client", run_id: str, wait_seconds: float) -> "RunView":
+    """One look at a run, which may wait."""
+    return client.run(run_id, wait=wait_seconds)
+
+
+def queue_words(run: "RunView") -> str:
+    """The status of a run, and its place while it is queued."""
+    place = f", number {run.queue_position} in the queue" if run.queue_position else ""
+    return f"{run.status}{place}"
 
 
 def _stops(run_id: str, interrupts: Interrupts, number: int) -> bool:

@@ -49,6 +49,7 @@ def create(
     as_json: options.Json = False,
 ) -> None:
     """Register one trial, and queue it."""
+    from tallystick.cli.exec import queue_words
     from tallystick.cli.registration import Registration, register
 
     client = options.client_for(session)
@@ -69,7 +70,10 @@ def create(
         output.emit(run)
         return
     output.say(run.id)
-    output.note(f"{run.status} in sweep {run.sweep_id}; follow it with: tally run logs -f {run.id}")
+    if run.status == "queued" and sys.stderr.isatty():
+        run = client.run(run.id)  # only this answer has its place in the queue
+    words = f"{queue_words(run)} in sweep {run.sweep_id}"
+    output.note(f"{words}; follow it with: tally run logs -f {run.id}")
 
 
 @app.command(
@@ -240,6 +244,7 @@ def _wait_all(client: "Client", run_ids: list[str], timeout: float | None) -> "l
     import time
     from functools import partial
 
+    from tallystick.cli.exec import queue_words
     from tallystick.cli.waiting import wait_shown
     from tallystick.client.runs import RUN_ENDS
 
@@ -250,7 +255,7 @@ def _wait_all(client: "Client", run_ids: list[str], timeout: float | None) -> "l
         run = wait_shown(
             partial(_look, client, run_id),
             lambda seen: seen.status in RUN_ENDS,
-            lambda seen: f"{seen.name}: {seen.status}",
+            lambda seen: f"{seen.name}: {queue_words(seen)}",
             timeout_seconds=left,
         )
         runs.append(run)

@@ -1,4 +1,4 @@
-"""Waiting for something to end, with a line of progress at a terminal and silence elsewhere."""
+"""Waiting for something to happen, with a line of progress at a terminal and silence elsewhere."""
 
 import sys
 from collections.abc import Callable
@@ -24,11 +24,13 @@ def wait_shown(
     """`look(wait_seconds)` until `done`, or until the time is up; `words` is what is shown."""
     if not sys.stderr.isatty():
         return wait_until(done, look, timeout_seconds=timeout_seconds, clock=SystemClock())
+    from rich.text import Text
+
     with output.console(stderr=True).status("waiting") as line:
 
         def look_and_show(wait_seconds: float) -> T:
             seen = look(min(wait_seconds, REFRESH_SECONDS))
-            line.update(words(seen))
+            line.update(Text(output.plain(output.first_line(words(seen)))))
             return seen
 
         return wait_until(done, look_and_show, timeout_seconds=timeout_seconds, clock=SystemClock())

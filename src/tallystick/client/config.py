@@ -3,9 +3,12 @@
 Server: argument, TALLY_SERVER_URL, SERVER_URL, else server.json in the data directory, read again
 at every new connection because a restarted server may listen elsewhere. The data directory is the
 one that `tally up` would use here: the rule stands once, in `tallystick.config`.
-A token file of this machine is never sent to a server that is not on this machine.
+A token file of this machine is never sent to a server that is not on this machine, and never to an
+address in server.json unless a server holds that directory now: anybody may take a port that a dead
+server has left.
 """
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -14,6 +17,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tallystick.config import load
@@ -30,6 +34,8 @@ SESSION_VARIABLES = (
 )
 """What agents set in the shells they start; whoever has one is an agent, others are people."""
 
+SERVER_FILE = "server.json"
+LOCK_FILE = "server.lock"
 MAX_SESSION_LENGTH = 128
 START_HINT = "start one with `tally up`, or name a running one in TALLY_SERVER_URL"
 
@@ -77,34 +83,30 @@ class Discovery:
         named = self.named_url()
         if named is not None:
             return named
-        path = self.data_dir() / "server.json"
+        path = self.data_dir() / SERVER_FILE
+        document = _read_server_file(path)
         try:
-            document = json.loads(path.read_bytes())
             return base_url(str(document["url"]))
-        except FileNotFoundError:
-            raise UnavailableError(
-                f"no Tallystick server is running here: {path} does not exist",
-                code="server_not_running",
-                hint=START_HINT,
-                next_actions=("tally up",),
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UnavailableError(
-                f"{path} cannot be read: {error}", code="server_not_running", hint=START_HINT
-            ) from error
+        except KeyError as error:
+            raise _unreadable(path, error) from error
 
     def is_agent(self) -> bool:
         """Whether an agent's session variable is set."""
         return first_of(self.environment, SESSION_VARIABLES) is not None
 
     def access_token(self) -> str | None:
-        """The token to send, None when there is none; raises `ForbiddenError` when unreadable."""
+        """The token to send, None when there is none; raises `ForbiddenError` when unreadable.
+
+        Raises `UnavailableError` when it stands in a file and no server holds the directory.
+        """
         given = self.token or first_of(self.environment, TOKEN_VARIABLES)
         if given:
             return given.strip()
         named = self.named_url()
         if named is not None and not is_loopback(named):
             return None
+        if named is None:
+            check_served(self.data_dir())
         return _token_file(self.data_dir(), "agent.token" if self.is_agent() else "admin.token")
 
     def chat_session(self) -> str:
@@ -139,6 +141,74 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def check_served(directory: Path) -> None:
+    """Raises `UnavailableError` unless the server of server.json lives and holds the directory.
+
+    It must be a process of this user or of root; what holds the lock could open the files here.
+    """
+    pid = _read_server_file(directory / SERVER_FILE).get("pid")
+    if not isinstance(pid, int) or _owner_of(pid) not in {os.getuid(), 0}:
+        raise _not_served(directory)
+    if not _is_held(directory / LOCK_FILE):
+        raise _not_served(directory)
+
+
+def _owner_of(pid: int) -> int | None:
+    """The user of a process, None when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return None
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process holds the lock of a data directory."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read_server_file(path: Path) -> dict[str, Any]:
+    """What a server has said about itself; raises `UnavailableError` when there is nothing."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UnavailableError(
+            f"no Tallystick server is running here: {path} does not exist",
+            code="server_not_running",
+            hint=START_HINT,
+            next_actions=("tally up",),
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(document, dict):
+        raise _unreadable(path, "it holds no JSON object")
+    return document
+
+
+def _unreadable(path: Path, why: object) -> UnavailableError:
+    return UnavailableError(
+        f"{path} cannot be read: {why}", code="server_not_running", hint=START_HINT
+    )
+
+
+def _not_served(directory: Path) -> UnavailableError:
+    return UnavailableError(
+        f"no server runs on this data directory: {directory}",
+        code="server_not_running",
+        hint=f"{START_HINT} and its token in TALLY_TOKEN",
+        next_actions=("tally up",),
+    )
 
 
 def _token_file(directory: Path, name: str) -> str | None:

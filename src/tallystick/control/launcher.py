@@ -65,6 +65,10 @@ class Launcher:
         """The run directory of an attempt."""
         return self._settings.runs_dir / run / attempt
 
+    def journal_key_of(self, attempt: AttemptId) -> str:
+        """What the supervisor of an attempt, and nobody else, can write its journal with."""
+        return self._mint.secret(attempt, Role.SUPERVISOR)
+
     def launch(self, run: Run, attempt: AttemptId) -> None:
         """Write the bundle, submit, record; raises `UnavailableError` when the backend cannot now.
 
@@ -83,12 +87,17 @@ class Launcher:
                 hint="check free space and permissions of the data directory",
             ) from error
         if run.stop_requested:  # the supervisor will find it, and execute nothing
-            handle = Handle(attempt=attempt, directory=directory, native="")
+            handle = Handle(
+                attempt=attempt,
+                directory=directory,
+                native="",
+                journal_key=self.journal_key_of(attempt),
+            )
             self._backend.cancel(handle, grace_seconds=self._settings.grace_seconds)
         submission = Submission(
             attempt=attempt,
             directory=directory,
-            supervisor_token=self._mint.secret(attempt, Role.SUPERVISOR),
+            supervisor_token=self.journal_key_of(attempt),
         )
         native = self._backend.submit(submission)
         texts = Texts(self._clock)

@@ -37,7 +37,10 @@ from tallystick.wire.observation import Observation
 
 _log = logging.getLogger(__name__)
 
-_REASON_CODES = {"host rebooted": "host_rebooted"}
+_REASON_CODES = {
+    "host rebooted": "host_rebooted",
+    "supervisor could not start": "launch_failed",
+}
 
 LAUNCH_PATIENCE_MS = 10_000
 """How long a launch may be under way before the reconciler repeats it; repeating is harmless."""
@@ -101,6 +104,7 @@ class Reconciler:
             attempt=attempt.id,
             directory=self._launcher.directory_of(attempt.run, attempt.id),
             native=native.decode(),
+            journal_key=self._launcher.journal_key_of(attempt.id),
         )
 
     def _reconcile(self, run: Run, attempt: Attempt, sighting: Sighting) -> None:

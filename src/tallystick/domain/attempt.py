@@ -121,7 +121,7 @@ def _decide_active(run: Run, state: Attempt, command: AttemptCommand) -> list[At
         case ReportDescribed():
             return [AttemptDescribed(attempt=state.id, n=command.n, context=command.context)]
         case ReportEnded():
-            return [_ending(state, command)]
+            return [_ending(run, state, command)]
         case RecordSupervisorLost():
             return _decide_supervisor_lost(state)
         case RecordExit():
@@ -163,14 +163,19 @@ def _decide_started(state: Attempt, command: ReportStarted) -> list[AttemptEvent
     return [event]
 
 
-def _ending(state: Attempt, command: ReportEnded) -> RunEnded:
-    """The end as the supervisor tells it."""
-    outcome, code = judge(command.exit_code, command.signal, stopped=command.cause == "stop")
-    if command.cause == "stop" and state.started_at is None:
+def _ending(run: Run, state: Attempt, command: ReportEnded) -> RunEnded:
+    """The end as the supervisor tells it.
+
+    A stop is one only if the ledger holds the request: whatever else made a supervisor end its
+    command (a signal of the job's own, the host going down) is a failure, and says so.
+    """
+    stopped = command.cause == "stop" and run.stop_requested
+    outcome, code = judge(command.exit_code, command.signal, stopped=stopped)
+    if stopped and state.started_at is None:
         code = "cancelled_before_start"
-    if command.cause == "terminated" and outcome is not Outcome.SUCCEEDED:
-        code = "supervisor_terminated"
-    elif command.cause not in {"stop", "exited", "terminated"}:
+    elif command.cause == "terminated" or (command.cause == "stop" and not stopped):
+        outcome, code = Outcome.FAILED, "supervisor_terminated"
+    elif command.cause not in {"stop", "exited"}:
         outcome, code = Outcome.FAILED, command.cause
     return RunEnded(
         attempt=state.id,

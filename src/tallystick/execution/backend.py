@@ -31,11 +31,16 @@ class Handle:
     directory: Path
     native: str
     """What `submit` returned, kept as it was; empty when its answer was lost."""
+    journal_key: str = field(repr=False)
+    """The supervisor's token: only what was written with it is believed of a journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """Nothing was ever executed; submitting again is right and safe."""
+    """Nothing was ever executed; submitting again is right and safe.
+
+    Never said of an attempt with a native handle: its record may have been removed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Supervised:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """The journal holds the end of the attempt, whether or not it was delivered."""
+    """The supervisor is gone, and had written down the end, whether or not it was delivered."""
 
     observations: tuple[Observation, ...]
     """The whole journal, `ended` last."""
@@ -77,7 +82,7 @@ class Gone:
     """Nothing is left, and nobody can tell how it ended."""
 
     reason: str
-    """"supervisor killed" or "host rebooted"."""
+    """"supervisor killed", "host rebooted" or "supervisor could not start"."""
     observations: tuple[Observation, ...] = ()
 
 
@@ -115,7 +120,8 @@ class Backend(Protocol):
         """What has become of each attempt, by its id; never blocks on a run, raises nothing.
 
         An attempt that was submitted and not seen yet is `NotStarted` or `Supervised`, never
-        `Gone`. `Recorded`, `Exited` and `Gone` are final.
+        `Gone`. `Recorded`, `Exited` and `Gone` are final. What is not among `attempts` any more
+        is forgotten, but for what was submitted since the last call: ask for all that is active.
         """
         ...
 

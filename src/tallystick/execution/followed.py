@@ -50,6 +50,10 @@ class Followed:
         self.command: Held | None = None
         self.journal_bytes = 0
         """Size of the journal when it was last looked into."""
+        self.launches = 0
+        """How many supervisors were started from here."""
+        self.orphan_lock_looks = 0
+        """How often the lock was seen held though its supervisor was dead."""
         self._members: set[Pid] = set()
         self._ending: Ending | None = None
 

@@ -1,9 +1,10 @@
 """Executes attempts on this host.
 
-The run directory is the truth: a lock says whether a supervisor lives, a journal what it saw. On
-top of that the backend keeps pidfds, so that the kernel tells when something ends and, where it
-can (Linux 6.15 and later), what the exit status of an unsupervised command was. Everything kept
-in memory can be found again after a restart. Needs Linux: elsewhere `submit` is refused.
+The run directory is the record: a lock says whether a supervisor lives, a journal what it saw. The
+command can reach both, so a line counts by its MAC, a supervisor's life by its process, and no end
+is read while it lives: it delivers by itself. On top of that the backend keeps pidfds, so that the
+kernel tells when something ends and, where it can (Linux 6.15 and later), what the exit status of
+an unsupervised command was. Needs Linux: elsewhere `submit` is refused.
 """
 
 import functools
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tallystick import proc
 from tallystick.errors import UnavailableError
 from tallystick.execution import processes, rundir
 from tallystick.execution.backend import (
@@ -32,7 +34,7 @@ from tallystick.execution.followed import Followed, Held
 from tallystick.execution.launcher import LauncherClient
 from tallystick.execution.processes import Pid
 from tallystick.execution.watcher import Watcher
-from tallystick.wire.bundle import JOURNAL_FILE, StopRequest
+from tallystick.wire.bundle import JOURNAL_FILE, OUTPUT_FILE, StopRequest
 from tallystick.wire.journal import load
 from tallystick.wire.observation import CommandExited, Observation
 
@@ -40,6 +42,10 @@ LEFTOVER_SECONDS = 2.0
 """Between TERM and KILL for what outlived an unsupervised command, as in a bundle."""
 LOOKS = 2
 """More looks at the host before it is believed that nothing of an attempt is left."""
+LAUNCHES = 5
+"""Supervisors that may die before their first record until no more are started."""
+ORPHAN_LOCK_LOOKS = 5
+"""A child keeps its supervisor's lock until it has executed; longer, it is the command's doing."""
 
 
 class LocalBackend:
@@ -51,11 +57,15 @@ class LocalBackend:
         """`python` runs supervisors; nothing is started before `watch` or `submit`."""
         self._launcher = LauncherClient(python)
         self._watcher = Watcher()
-        self._boot_id = processes.boot_id()
+        self._boot_id = proc.boot_id()
         self._guard = threading.RLock()
         self._followed: dict[str, Followed] = {}
         # What the kernel told once; the pidfd that it told it by need not be kept.
         self._last_words: dict[str, Exited] = {}
+        # Submitted since the last `observe`, whose caller may not have known of them yet.
+        self._fresh: set[str] = set()
+        # Once seen at work: never started again, whatever is left of the journal.
+        self._begun: dict[str, str] = {}
         self._closed = False
 
     @functools.cached_property
@@ -73,9 +83,14 @@ class LocalBackend:
         if sys.platform != "linux":
             raise UnavailableError("runs on this host need Linux", code="linux_required")
         with self._guard:
-            started, _ = rundir.read_head(submission.directory)
+            self._fresh.add(submission.attempt)
+            started, _ = rundir.read_head(
+                submission.directory, attempt=submission.attempt, key=submission.supervisor_token
+            )
             if started is not None:
                 return _native(Pid(started.pid, started.start_ticks), started.boot_id)
+            if submission.attempt in self._begun:
+                return self._begun[submission.attempt]
             followed = self._follow(submission)
             if followed.supervisor is None or not followed.supervisor.alive:
                 launched = self._launcher.launch(
@@ -84,6 +99,7 @@ class LocalBackend:
                     token=submission.supervisor_token,
                 )
                 pid = Pid(launched.pid, launched.start_ticks)
+                followed.launches += 1
                 self._follow_supervisor(followed, pid)
                 return _native(pid, self._boot_id)
             return _native(followed.supervisor.pid, self._boot_id)
@@ -104,25 +120,33 @@ class LocalBackend:
                 host = processes.scan()
                 for handle, records in alone:
                     sightings[handle.attempt] = self._look_alone(handle, records, host)
+            self._forget_others({handle.attempt for handle in attempts})
             return sightings
 
     def cancel(self, handle: Handle, *, grace_seconds: float) -> None:
         """Write the request down, then tell whoever can carry it out."""
-        if rundir.has_ended(load(handle.directory / JOURNAL_FILE)):
+        if rundir.has_ended(_journal(handle)):
             return
         try:
             write_stop(handle.directory, StopRequest(grace_seconds=grace_seconds))
         except FileNotFoundError:
-            return  # there is nothing that could be started
+            if not handle.native:
+                return  # there is nothing that could be started
+        except OSError:
+            if not handle.native:
+                raise
+            # else the command stands in the way, and is ended all the same
         # Read after stop.json was written: a supervisor that is not in the journal by now looks
         # for stop.json before it executes anything.
-        records = load(handle.directory / JOURNAL_FILE)
-        started, _ = rundir.find_start(records)
-        if started is None or rundir.has_ended(records) or started.boot_id != self._boot_id:
+        records = _journal(handle)
+        supervisor, boot_id = _supervisor_of(handle, records)
+        if rundir.has_ended(records) or supervisor is None or boot_id != self._boot_id:
             return
-        supervisor = Pid(started.pid, started.start_ticks)
-        if processes.is_alive(supervisor) and processes.send(supervisor, signal.SIGTERM):
-            return
+        if processes.is_alive(supervisor):
+            if not (records or self._has_begun(handle)):
+                return  # it has hardly begun: a signal would kill it, and it will find the file
+            if processes.send(supervisor, signal.SIGTERM):
+                return
         with self._guard:
             followed = self._learn(handle, records)
             self._end(followed, grace_seconds)
@@ -158,47 +182,76 @@ class LocalBackend:
     def _look(self, handle: Handle) -> Sighting | tuple[Observation, ...]:
         """What the run directory says; the journal, when it has begun and nobody supervises.
 
-        The order matters: first the journal's size, then the lock. A journal that was begun, and
-        a lock that is free *afterwards*, mean that the supervisor is gone for good; the other way
-        round it might only be starting.
+        The order matters. Without a native handle: first the journal's size, then the lock; the
+        other way round a supervisor might only be starting. And the journal is read once more
+        after its supervisor was found dead: it may have written the end just before.
         """
+        followed = self._followed.get(handle.attempt)
+        if followed is not None and followed.supervisor_alive:
+            return self._look_supervised(handle)
         size = rundir.journal_bytes(handle.directory)
         held = rundir.is_held(handle.directory)
-        if size and held:
-            return self._look_supervised(handle, size)
-        followed = self._followed.get(handle.attempt)
-        if held or (not size and followed is not None and followed.supervisor_alive):
+        records = _journal(handle) if size else ()
+        supervisor, boot_id = _supervisor_of(handle, records)
+        if supervisor is None:
+            return self._look_unrecorded(handle, held=held)
+        here = boot_id == self._boot_id
+        if here and processes.is_alive(supervisor):
+            return self._look_supervised(handle)
+        if here and held and self._lock_is_passing(handle):
             return Supervised()
-        records = load(handle.directory / JOURNAL_FILE) if size else ()
-        if not records:
-            return NotStarted()  # or the first append was cut short: nothing had been executed
+        records = _journal(handle)
+        if _supervisor_of(handle, records)[0] != supervisor:
+            return Supervised()  # it has only just been written: another look will tell
         if rundir.has_ended(records):
             self._forget(handle.attempt)
             return Recorded(observations=records)
-        started, _ = rundir.find_start(records)
-        if started is not None and started.boot_id != self._boot_id:
+        if not here:
             self._forget(handle.attempt)
             return Gone(reason="host rebooted", observations=records)
         return records
 
-    def _look_supervised(self, handle: Handle, size: int) -> Sighting:
-        """The lock is held: at work, or done and still delivering."""
-        followed = self._follow(handle)
-        if size == followed.journal_bytes:
+    def _look_unrecorded(self, handle: Handle, *, held: bool) -> Sighting | tuple[()]:
+        """Neither journal nor handle names a supervisor: it was cut short before the first record,
+        and nothing had been executed.
+        """
+        if held:
             return Supervised()
-        if rundir.may_have_ended(handle.directory, size):
-            records = load(handle.directory / JOURNAL_FILE)
-            if rundir.has_ended(records):
-                self._forget(handle.attempt)
-                return Recorded(observations=records)
-        if followed.supervisor is None or followed.command is None:
-            supervisor, command = rundir.read_head(handle.directory)
+        if handle.attempt in self._begun:
+            return ()
+        followed = self._followed.get(handle.attempt)
+        if followed is not None and followed.launches >= LAUNCHES:
+            return Gone(reason="supervisor could not start")
+        return NotStarted()
+
+    def _look_supervised(self, handle: Handle) -> Sighting:
+        """Its supervisor lives: at work, or done and still delivering; whom it names is kept."""
+        followed = self._follow(handle)
+        size = rundir.journal_bytes(handle.directory)
+        if size != followed.journal_bytes and (not followed.supervisor or not followed.command):
+            supervisor, command = rundir.read_head(
+                handle.directory, attempt=handle.attempt, key=handle.journal_key
+            )
             if supervisor is not None and supervisor.boot_id == self._boot_id:
-                self._follow_supervisor(followed, Pid(supervisor.pid, supervisor.start_ticks))
+                pid = Pid(supervisor.pid, supervisor.start_ticks)
+                self._begun[handle.attempt] = _native(pid, supervisor.boot_id)
+                self._follow_supervisor(followed, pid)
             if command is not None:
                 self._follow_command(followed, Pid(command.pid, command.start_ticks))
-        followed.journal_bytes = size
+            followed.journal_bytes = size
         return Supervised()
+
+    def _has_begun(self, handle: Handle) -> bool:
+        """Whether anything says so but the journal, which the command may have removed."""
+        if handle.attempt in self._begun or rundir.is_held(handle.directory):
+            return True
+        return (handle.directory / OUTPUT_FILE).exists()
+
+    def _lock_is_passing(self, handle: Handle) -> bool:
+        """Whether a dead supervisor's lock may still be that of a child about to execute."""
+        followed = self._follow(handle)
+        followed.orphan_lock_looks += 1
+        return followed.orphan_lock_looks < ORPHAN_LOCK_LOOKS
 
     def _look_alone(
         self,
@@ -224,7 +277,9 @@ class LocalBackend:
         status = followed.command.exit_status() if followed.command else None
         self._forget(handle.attempt)
         if status is None:
-            return Gone(reason="supervisor killed", observations=records)
+            could = followed.launches < LAUNCHES or handle.attempt in self._begun or records
+            reason = "supervisor killed" if could else "supervisor could not start"
+            return Gone(reason=reason, observations=records)
         code = os.waitstatus_to_exitcode(status)
         word = Exited(
             exit_code=code if code >= 0 else None,
@@ -288,6 +343,18 @@ class LocalBackend:
         if followed is not None:
             followed.close()
 
+    def _forget_others(self, wanted: set[str]) -> None:
+        """Keep what is asked for, what the asker may not have known yet, and what is being ended.
+
+        The end of most attempts is delivered by their supervisors, so nobody asks again.
+        """
+        kept = wanted | self._fresh
+        self._fresh = set()
+        for attempt in [a for a, one in self._followed.items() if not one.ending and a not in kept]:
+            self._forget(attempt)
+        self._last_words = {a: word for a, word in self._last_words.items() if a in kept}
+        self._begun = {a: native for a, native in self._begun.items() if a in kept}
+
 
 def count_gpus(root: Path) -> int:
     """NVIDIA GPUs below the file system root `root`."""
@@ -300,3 +367,23 @@ def count_gpus(root: Path) -> int:
 def _native(pid: Pid, boot_id: str) -> str:
     """The native handle: for people; what is acted upon is read from the run directory."""
     return f"local:{pid.number}:{pid.start_ticks}:{boot_id}"
+
+
+def _supervisor_of(
+    handle: Handle, records: tuple[Observation, ...]
+) -> tuple[Pid | None, str | None]:
+    """Who supervises or did, and in which boot: by the journal, by the native handle without."""
+    started, _ = rundir.find_start(records)
+    if started is not None:
+        return Pid(started.pid, started.start_ticks), started.boot_id
+    match handle.native.split(":"):
+        case ["local", pid, ticks, boot_id] if pid.isdecimal() and ticks.isdecimal():
+            return Pid(int(pid), int(ticks)), boot_id
+        case _:
+            return None, None
+
+
+def _journal(handle: Handle) -> tuple[Observation, ...]:
+    """What the attempt's supervisor has written down."""
+    path = handle.directory / JOURNAL_FILE
+    return load(path, attempt=handle.attempt, key=handle.journal_key)

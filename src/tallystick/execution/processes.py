@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tallystick import proc
+
 PIDFD_INFO_EXIT = 1 << 3
 _INFO_BYTES = 64
 """The first published size of struct pidfd_info; the kernel fills what fits."""
@@ -41,27 +43,9 @@ class Process:
     """TALLY_RUN_DIR in its environment; empty when there is none or it cannot be read."""
 
 
-def boot_id() -> str:
-    """The kernel's id of this boot; empty where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode().strip()
-    except OSError:
-        return ""
-
-
-def stat_fields(pid: int) -> list[bytes] | None:
-    """Fields 3 and following of /proc/PID/stat; None when there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", 0) as file:  # noqa: PTH123 - for every pid of a host
-            content = file.read(4096)
-    except OSError:
-        return None
-    return content[content.rindex(b")") + 2 :].split()  # the name may hold blanks and brackets
-
-
 def is_alive(pid: Pid) -> bool:
     """Whether just this process lives; a zombie does not."""
-    fields = stat_fields(pid.number)
+    fields = proc.stat_fields(pid.number)
     return fields is not None and _same(fields, pid) and fields[0] not in b"ZX"
 
 
@@ -74,7 +58,7 @@ def open_pidfd(pid: Pid) -> int | None:
         descriptor: int = opener(pid.number)
     except OSError:
         return None
-    fields = stat_fields(pid.number)
+    fields = proc.stat_fields(pid.number)
     if fields and _same(fields, pid):
         return descriptor
     os.close(descriptor)
@@ -124,7 +108,7 @@ def _status_of_zombie(pid: Pid) -> int | None:
     ids = {
         line[:3]: {int(word) for word in line[4:].split()} for line in lines if line[3:4] == b":"
     }
-    fields = stat_fields(pid.number)  # after the rights: a zombie's do not change
+    fields = proc.stat_fields(pid.number)  # after the rights: a zombie's do not change
     if not fields or not _same(fields, pid) or fields[0] != b"Z" or len(fields) <= 49:
         return None
     if ids.get(b"Uid") != {os.geteuid()} or ids.get(b"Gid") != {os.getegid()}:
@@ -154,7 +138,7 @@ def scan() -> dict[int, Process]:
     except OSError:
         return {}
     for name in names:
-        fields = stat_fields(int(name)) if name.isdigit() else None
+        fields = proc.stat_fields(int(name)) if name.isdigit() else None
         if fields and fields[0] not in b"ZX":
             pid = Pid(int(name), int(fields[19]))
             found[pid.number] = Process(

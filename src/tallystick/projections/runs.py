@@ -58,6 +58,21 @@ def ids_of_sweep(tx: Transaction, sweep: str, *, limit: int) -> list[RunId]:
     return [RunId(row["id"]) for row in tx.fetch(statement)]
 
 
+def ids_of_sweeps(tx: Transaction, sweeps: Sequence[str], *, limit: int) -> dict[str, list[RunId]]:
+    """Ids of each sweep's first `limit` runs, oldest first; in one question, whatever there is."""
+    place = func.row_number().over(partition_by=_t.sweep, order_by=_t.created_seq)
+    numbered = select(_t.id, _t.sweep, place.label("place")).where(_t.sweep.in_(sweeps)).subquery()
+    statement = (
+        select(numbered.c.id, numbered.c.sweep)
+        .where(numbered.c.place <= limit)
+        .order_by(numbered.c.sweep, numbered.c.place)
+    )
+    found: dict[str, list[RunId]] = {}
+    for row in tx.fetch(statement):
+        found.setdefault(row["sweep"], []).append(RunId(row["id"]))
+    return found
+
+
 def queued(tx: Transaction, *, limit: int) -> list[Run]:
     """The head of the queue, in the order in which runs were queued."""
     statement = (

@@ -17,6 +17,9 @@ STEP_KEYS: Final = ("step", "_step", "global_step", "trainer/global_step")
 MOST_POINTS: Final = 2_000
 """A series up to this long is given whole."""
 
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Read of one file: a few seconds of reading."""
+
 _BUCKETS: Final = 600  # each leaves at most three points: lowest, highest, first not finite
 _NOT_FINITE: Final[Mapping[str, float]] = {
     "nan": math.nan,
@@ -42,18 +45,43 @@ class Table:
     unstepped: int = 0
     """Rows without a step; their position stands in for it."""
     unread: int = 0
-    """Lines that are no JSON object, for example one that a crash has torn."""
+    """Lines that are no JSON object in Unicode, for example one that a crash has torn."""
     other: dict[str, None] = field(default_factory=dict)
     """Keys that held something else than a number; an ordered set."""
 
 
-def load(files: Iterable[Path]) -> Table:
-    """Read metric files whole, line by line."""
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A metric file as far as it had grown; it only grows, so this names its content."""
+
+    path: Path
+    size: int
+    """Bytes."""
+
+    @property
+    def start(self) -> int:
+        """Where reading begins: only the newest `MOST_BYTES` are read."""
+        return max(0, self.size - MOST_BYTES)
+
+
+def load(files: Iterable[Extent]) -> Table:
+    """Read the newest `MOST_BYTES` of each file, line by line, from the beginning of a line."""
     table = Table()
-    for path in files:
-        with path.open("rb") as file:
-            read_lines(table, file)
+    for file in files:
+        read_lines(table, _lines(file))
     return table
+
+
+def _lines(extent: Extent) -> Iterator[bytes]:
+    """The whole lines from an extent's start on, and what follows the last of them."""
+    with extent.path.open("rb") as file:
+        left = extent.size - extent.start
+        if extent.start:
+            file.seek(extent.start - 1)
+            left -= len(file.readline(left + 1)) - 1  # to the end of a line that began before
+        while left > 0 and (line := file.readline(left)):
+            left -= len(line)
+            yield line
 
 
 def read_lines(table: Table, lines: Iterable[bytes]) -> None:
@@ -69,12 +97,15 @@ def read_lines(table: Table, lines: Iterable[bytes]) -> None:
 
 
 def parse_row(line: bytes) -> dict[str, Any] | None:
-    """One line as an object; None when it is none."""
+    """One line as an object; None when it is none, or when a name in it cannot be told."""
     try:
         row = json.loads(line)
+        if not isinstance(row, dict):
+            return None
+        "".join(row).encode()  # half a character (a lone surrogate) has no UTF-8 form
     except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) else None
+    return row
 
 
 def _add(table: Table, row: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 
 from tallystick import durable
 from tallystick.errors import ConflictError, UnavailableError
+from tallystick.store.points import Extent
 
 POSTED: Final = "posted"
 """Name of the file for what was posted."""
@@ -77,6 +78,10 @@ class Series:
         except FileNotFoundError:
             return []
         return sorted(found, key=lambda path: (path.stem == POSTED, path.stat().st_mtime_ns))
+
+    def extents(self, run: str) -> tuple[Extent, ...]:
+        """The run's metric files as far as they have grown."""
+        return tuple(Extent(path, path.stat().st_size) for path in self.files(run))
 
     def tails(self, run: str) -> list[bytes]:
         """The last whole lines of each file, at most 64 KiB of it."""

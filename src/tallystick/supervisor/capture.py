@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from tallystick import durable
+
 TAIL_BYTES = 500
 TAIL_LINES = 5
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
@@ -24,7 +26,7 @@ def create(path: Path) -> int:
 def tail(path: Path) -> str:
     """The last lines of a log: at most 5 of them and 500 bytes, without control characters."""
     try:
-        with path.open("rb") as log:
+        with open(durable.open_regular(path), "rb") as log:  # noqa: PTH123 - a descriptor
             end = log.seek(0, os.SEEK_END)
             log.seek(max(0, end - 8 * TAIL_BYTES))  # escape sequences and blank lines fall away
             content = log.read(8 * TAIL_BYTES)

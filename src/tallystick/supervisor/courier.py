@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tallystick import durable
 from tallystick.supervisor.growth import Growth
 from tallystick.supervisor.journal import Journal
 from tallystick.supervisor.relay import DeliveryError, Pace, Relay
@@ -34,7 +35,7 @@ class MetricsTail:
         than a batch travels in pieces: the server's copy is the same bytes in the end.
         """
         try:
-            with self._path.open("rb") as source:
+            with open(durable.open_regular(self._path), "rb") as source:  # noqa: PTH123
                 source.seek(self.offset)
                 content = source.read(BATCH_BYTES)
         except OSError:

@@ -7,34 +7,48 @@ is told, until `flush` succeeds: supervision goes on meanwhile.
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tallystick import durable
 from tallystick.supervisor.process import now_ms
 from tallystick.wire import journal as wire_journal
 from tallystick.wire.bundle import JOURNAL_FILE
-from tallystick.wire.observation import Observation
+from tallystick.wire.observation import Ended, Observation
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Draft = Callable[..., Observation]
 """Makes a record from its number `n` and its time `at`."""
 
 
 class Journal:
-    """The journal of one run directory, opened for appending."""
+    """The journal of one run directory, opened for appending.
 
-    def __init__(self, directory: Path) -> None:
-        """Open or create it, mode 0600; a torn tail is cut off. The caller holds the lock."""
+    The command can reach the file. So the records are kept in memory, and whatever was done to the
+    file is undone before the next one is added to it; `ended`, the last, comes when no process of
+    the run is left that could do it again.
+    """
+
+    def __init__(self, directory: Path, *, key: str) -> None:
+        """Open or create it, mode 0600; a torn tail is cut off. The caller holds the lock.
+
+        `key` is the supervisor's token, for the MAC of each line; the directory bears the name of
+        the attempt.
+        """
         self._directory = directory
-        self._file = os.open(
-            directory / JOURNAL_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-        )
+        self._path = directory / JOURNAL_FILE
+        self._key = key
+        self._file = os.open(self._path, _FLAGS | os.O_CREAT, 0o600)
         self._guard = threading.Lock()
-        self._records = list(wire_journal.load(directory / JOURNAL_FILE))
+        self._records: list[Observation] = []
         self._waiting: list[Observation] = []
-        self._size = sum(len(wire_journal.line(record)) for record in self._records)
-        if os.fstat(self._file).st_size > self._size and not self._records:
-            os.ftruncate(self._file, 0)  # the first append was cut short: nothing had been started
+        self._size = 0
+        self.has_begun = wire_journal.has_begun(self._path)
+        """Whether it held something whole already: the attempt was started before."""
+        if not self.has_begun:
+            os.ftruncate(self._file, 0)  # the first append was cut short: nothing was executed
 
     def durable(self, after: int = 0) -> tuple[Observation, ...]:
         """Records on disk whose number is greater than `after`."""
@@ -68,12 +82,13 @@ class Journal:
         """Guarded by the lock: all that waits is written, or none of it."""
         if not self._waiting:
             return True
-        content = b"".join(wire_journal.line(record) for record in self._waiting)
+        content = self._lines(self._waiting)
         try:
+            self._restore()
             _write_all(self._file, content)
             os.fsync(self._file)
             if not self._records:
-                _sync_directory(self._directory)  # the name of the file must survive, too
+                durable.sync_directory(self._directory)  # the file's name must survive, too
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)
@@ -83,18 +98,45 @@ class Journal:
         self._waiting = []
         return True
 
+    def _lines(self, records: Sequence[Observation]) -> bytes:
+        """What they are in the file."""
+        attempt = self._directory.name
+        return b"".join(wire_journal.line(r, attempt=attempt, key=self._key) for r in records)
+
+    def _restore(self) -> None:
+        """Write the whole file anew unless it is as we left it; raises OSError.
+
+        Its bytes are compared for the last record only: a long journal need not be read for each.
+        """
+        last = any(isinstance(record, Ended) for record in self._waiting)
+        if not self._directory.is_dir():
+            return  # nobody wants it any more; the open file still takes it
+        if self._is_ours() and not (last and self._differs()):
+            return
+        with suppress(OSError):
+            self._directory.chmod(0o700)
+        if self._path.is_dir() and not self._path.is_symlink():
+            self._path.rename(self._path.with_name(f".{JOURNAL_FILE}.{os.getpid()}"))
+        durable.write(self._path, self._lines(self._records))
+        os.close(self._file)
+        self._file = os.open(self._path, _FLAGS)
+
+    def _is_ours(self) -> bool:
+        """Whether the name still stands for our file, and it has its size."""
+        ours = os.fstat(self._file)
+        try:
+            named = self._path.lstat()
+        except OSError:
+            return False
+        return os.path.samestat(ours, named) and ours.st_size == self._size
+
+    def _differs(self) -> bool:
+        """Whether its bytes are not what we wrote."""
+        return wire_journal.read_bytes(self._path, self._size + 1) != self._lines(self._records)
+
 
 def _write_all(descriptor: int, content: bytes) -> None:
     """Write every byte; a short write is continued."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _sync_directory(path: Path) -> None:
-    """Make new names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

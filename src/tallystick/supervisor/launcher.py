@@ -13,7 +13,7 @@ import signal
 import socket
 from dataclasses import dataclass, field
 
-from tallystick.supervisor.process import start_ticks
+from tallystick.proc import start_ticks
 
 REQUEST_BYTES = 65_536
 """Far above a path and a token; a longer line is a broken peer, and ends the launcher."""

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from tallystick import proc
+
 PR_SET_CHILD_SUBREAPER = 36
 OOM_SCORE = b"500"
 """Raising needs no right; out of memory, the kernel takes the command before its supervisor."""
@@ -34,29 +36,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def boot_id() -> str:
-    """The kernel's id of this boot; empty where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode().strip()
-    except OSError:
-        return ""
-
-
-def stat_fields(pid: int) -> list[bytes] | None:
-    """Fields 3 and following of /proc/PID/stat; None when there is no such process."""
-    try:
-        content = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    return content[content.rindex(b")") + 2 :].split()  # the name may hold blanks and brackets
-
-
-def start_ticks(pid: int) -> int | None:
-    """Field 22 of /proc/PID/stat: tells a pid from its later namesake within one boot."""
-    fields = stat_fields(pid)
-    return int(fields[19]) if fields else None
-
-
 def become_subreaper() -> None:
     """Adopt every orphan among the descendants; raises OSError where the system cannot."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -73,7 +52,7 @@ def descendants() -> list[int]:
     own = os.getpid()
     listed = Path(f"/proc/self/task/{own}/children").exists()  # needs CONFIG_PROC_CHILDREN
     found = _walk(own) if listed else _scan(own)
-    return [pid for pid in found if (fields := stat_fields(pid)) and fields[0] not in b"ZX"]
+    return [pid for pid in found if (fields := proc.stat_fields(pid)) and fields[0] not in b"ZX"]
 
 
 def _walk(root: int) -> list[int]:
@@ -103,7 +82,7 @@ def _scan(root: int) -> list[int]:
     """Follow the parent of every process of the host."""
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208 - names only
-        if name.isdigit() and (fields := stat_fields(int(name))):
+        if name.isdigit() and (fields := proc.stat_fields(int(name))):
             below.setdefault(int(fields[1]), []).append(int(name))
     found: list[int] = []
     todo = [root]

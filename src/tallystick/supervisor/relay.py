@@ -5,6 +5,7 @@ here but the token; what has been delivered is for the courier to remember. Neit
 is ever written anywhere.
 """
 
+import fcntl
 import http.client
 import json
 import os
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from tallystick import durable
 from tallystick.wire import codec
 from tallystick.wire.observation import Observation
 
 TIMEOUT_SECONDS = 10.0
+SERVER_LOCK = "server.lock"
+"""Beside server.json; a server holds it as long as it lives."""
 ANSWER_BYTES = 65_536
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
@@ -96,12 +100,32 @@ class Pace:
 
 
 def _address(server_file: Path) -> str:
-    """The server's present URL; raises ValueError where the file holds none."""
+    """The server's present URL; raises ValueError or OSError where there is none, or no server."""
     document: Any = json.loads(server_file.read_bytes())
-    url = document.get("url") if isinstance(document, Mapping) else None
+    url, pid = (
+        (document.get("url"), document.get("pid")) if isinstance(document, Mapping) else (None, 0)
+    )
     if not isinstance(url, str):
         raise ValueError("the server file holds no url")  # noqa: TRY004 - a value, like bad JSON
+    if not isinstance(pid, int) or not _is_server(pid, server_file.with_name(SERVER_LOCK)):
+        raise ValueError("the server that the file names is not there")
     return url
+
+
+def _is_server(pid: int, lock: Path) -> bool:
+    """Whether a server is at work: another program may have its port by now, and no right to our
+    token. Its process must be ours or root's, and its lock held; raises OSError without a lock.
+    """
+    if os.stat(f"/proc/{pid}").st_uid not in {os.getuid(), 0}:  # noqa: PTH116 - no file
+        return False
+    descriptor = durable.open_regular(lock)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from tallystick import durable
 from tallystick.supervisor.journal import Journal
 from tallystick.wire.observation import OutputSealed, StreamName
 
@@ -65,7 +66,7 @@ class Seal:
     def _read(self) -> None:
         """Hash up to the size the file has now: a fast writer cannot keep us here."""
         try:
-            with self._path.open("rb") as source:
+            with open(durable.open_regular(self._path), "rb") as source:  # noqa: PTH123
                 end = os.fstat(source.fileno()).st_size
                 source.seek(self._hashed)
                 while self._hashed < end:
@@ -79,8 +80,12 @@ class Seal:
 
     def _note(self) -> None:
         """Write the seal over everything hashed so far."""
-        with suppress(OSError), self._path.open("rb") as source:
-            os.fdatasync(source.fileno())  # a seal must not promise what a crash can lose
+        with suppress(OSError):
+            source = durable.open_regular(self._path)
+            try:
+                os.fdatasync(source)  # a seal must not promise what a crash can lose
+            finally:
+                os.close(source)
         digest = self._hash.hexdigest()
         self._journal.note(
             partial(OutputSealed, stream=self._stream, bytes=self._hashed, sha256=digest)

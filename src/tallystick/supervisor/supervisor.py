@@ -18,10 +18,12 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+from tallystick import durable, proc
 from tallystick.errors import InvalidError
 from tallystick.supervisor import capture, process
 from tallystick.supervisor.courier import Courier
@@ -74,8 +76,9 @@ def supervise(directory: Path, *, token: str) -> int:
     if lock is None:
         return ALREADY_STARTED
     try:
-        journal = Journal(directory)
-        if journal.count:
+        journal = Journal(directory, key=token)
+        # The command can remove the journal; the output, made after it, is a second mark.
+        if journal.has_begun or os.path.lexists(directory / OUTPUT_FILE):
             return ALREADY_STARTED
         return _Attempt(directory, journal=journal).carry_out(token)
     finally:
@@ -96,7 +99,7 @@ def claim(directory: Path) -> int | None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if wire_journal.load(directory / JOURNAL_FILE) or time.monotonic() > until:
+            if wire_journal.has_begun(directory / JOURNAL_FILE) or time.monotonic() > until:
                 os.close(lock)
                 return None
             time.sleep(0.005)
@@ -136,8 +139,8 @@ class _Attempt:
             partial(
                 SupervisorStarted,
                 pid=pid,
-                start_ticks=process.start_ticks(pid) or 0,
-                boot_id=process.boot_id(),
+                start_ticks=proc.start_ticks(pid) or 0,
+                boot_id=proc.boot_id(),
             )
         )
         if not started:
@@ -174,7 +177,7 @@ class _Attempt:
             for seal in seals:
                 seal.finish()
             self._journal.note(tree.ended())
-        self._settle()
+        self._settle(bundle)
         courier.finish()
         return status
 
@@ -189,7 +192,8 @@ class _Attempt:
                 with_tree=bundle.record_tree,
             )
         if self._stop_asked():  # again: git may have taken seconds
-            self._journal.note(partial(Ended, cause="stop"))
+            asked = (self._directory / STOP_FILE).exists()
+            self._journal.note(partial(Ended, cause="stop" if asked else "terminated"))
             return None
         try:
             pid = process.spawn(
@@ -212,7 +216,7 @@ class _Attempt:
             partial(
                 CommandStarted,
                 pid=pid,
-                start_ticks=process.start_ticks(pid) or 0,
+                start_ticks=proc.start_ticks(pid) or 0,
                 git_head=facts.git_head,
                 git_branch=facts.git_branch,
                 git_tree=facts.git_tree,
@@ -259,10 +263,20 @@ class _Attempt:
             partial(Ended, cause="refused", code=code, detail=detail),
         )
 
-    def _settle(self) -> None:
-        """Wait until the disk took every record, or the run directory is gone."""
-        while not self._journal.flush() and self._directory.is_dir():
+    def _settle(self, bundle: Bundle) -> None:
+        """Wait until the disk took every record, or the run directory is gone.
+
+        Then the command and its environment, secrets in them, have served: they are not kept.
+        """
+        while not self._journal.flush():
+            if not self._directory.is_dir():
+                return
             time.sleep(1.0)
+        spent = replace(bundle, command="", environment={})
+        with suppress(OSError):
+            durable.write(self._directory / BUNDLE_FILE, codec.dumps(spent))
+        with suppress(OSError):
+            (self._directory / COMMAND_FILE).unlink(missing_ok=True)
 
 
 def _relay(bundle: Bundle, token: str) -> Relay | None:

@@ -18,8 +18,9 @@ from tallystick.errors import InvalidError
 from tallystick.supervisor import capture, process
 from tallystick.supervisor.journal import Journal
 from tallystick.wire import codec
+from tallystick.wire import journal as wire_journal
 from tallystick.wire.bundle import OUTPUT_FILE, STOP_FILE, Bundle, StopRequest
-from tallystick.wire.observation import CommandExited, Ended
+from tallystick.wire.observation import Cause, CommandExited, Ended
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 WATCHED = STOP_SIGNALS | {signal.SIGCHLD}
@@ -39,7 +40,7 @@ class Tree:
         self._bundle = bundle
         self._journal = journal
         self._status: int | None = None
-        self._stop: StopRequest | None = None
+        self._cause: Cause = "exited"
         self._kill_at: float | None = None
         self._leftover = 0
         self._killed: set[int] = set()
@@ -63,7 +64,7 @@ class Tree:
         code, number = _outcome(self._status or 0)
         return partial(
             Ended,
-            cause="exited" if self._stop is None else "stop",
+            cause=self._cause,
             exit_code=code,
             signal=number,
             leftover=self._leftover,
@@ -111,28 +112,31 @@ class Tree:
                 max_rss_bytes=usage.ru_maxrss * 1024,  # the kernel counts in KiB
             )
         )
-        if self._stop is not None:
+        if self._cause != "exited":
             return  # all of them were asked already, and their grace is running
         left = process.descendants()
         self._leftover = len(left)
         self._ask_to_end(left, self._bundle.leftover_seconds)
 
     def _on_stop(self) -> None:
-        """A request to stop; a repeated one can only shorten the grace."""
+        """A request to stop, or a bare signal; a repeated one can only shorten the grace."""
         request = self._read_stop()
-        if self._stop is None and self._status is None:
-            self._stop = request
-            self._ask_to_end(process.descendants(), request.grace_seconds)
+        grace = self._bundle.grace_seconds if request is None else request.grace_seconds
+        first = self._cause == "exited" and self._status is None
+        if first or (self._cause == "terminated" and request is not None):
+            self._cause = "terminated" if request is None else "stop"
+        if first:
+            self._ask_to_end(process.descendants(), grace)
         else:
-            self._kill_by(time.monotonic() + request.grace_seconds)
+            self._kill_by(time.monotonic() + grace)
 
-    def _read_stop(self) -> StopRequest:
-        """stop.json, or, for a bare signal, the bundle's own grace."""
+    def _read_stop(self) -> StopRequest | None:
+        """stop.json; None for a signal that nobody asked for."""
         try:
-            document = json.loads((self._directory / STOP_FILE).read_bytes())
+            document = json.loads(wire_journal.read_bytes(self._directory / STOP_FILE))
             return codec.from_json(StopRequest, document, where=STOP_FILE)
-        except (OSError, ValueError, InvalidError):
-            return StopRequest(grace_seconds=self._bundle.grace_seconds)
+        except (ValueError, InvalidError):
+            return None
 
     def _ask_to_end(self, pids: list[int], grace_seconds: float) -> None:
         """TERM now, KILL when the grace is over; CONT so that a stopped process can hear it."""

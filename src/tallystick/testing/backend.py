@@ -139,6 +139,7 @@ class FakeBackend:
             if given is not None:
                 assert handle.directory == given.directory, f"{handle} is at {given.directory}"
                 assert handle.native in ("", _native(handle.attempt)), f"{handle} was not given"
+                assert handle.journal_key == given.supervisor_token, f"{handle}: another key"
 
 
 def _native(attempt: str) -> str:

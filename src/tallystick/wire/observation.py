@@ -17,7 +17,8 @@ from typing import Any, Literal
 from tallystick.errors import InvalidError
 from tallystick.wire import codec
 
-Cause = Literal["exited", "stop", "refused"]
+Cause = Literal["exited", "stop", "terminated", "refused"]
+"""`terminated`: the supervisor was told to end by a signal that no request to stop goes with."""
 StreamName = Literal["output", "metrics"]
 
 

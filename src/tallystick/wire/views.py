@@ -131,7 +131,7 @@ class SweepView:
     """draft, pending, running, completed, failed or canceled."""
     progress: Progress = field(default_factory=Progress)
     run_ids: list[str] = field(default_factory=list)
-    """Oldest first, at most 1,000."""
+    """Oldest first, at most 1,000; in lists at most 50."""
     run_ids_truncated: bool = False
     chat_session_id: str | None = None
     violations: list[str] = field(default_factory=list)

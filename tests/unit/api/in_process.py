@@ -1,6 +1,7 @@
-"""A whole server, called in process: the real spine, no socket."""
+"""A whole server, called in process: the real spine; only supervisors come through a socket."""
 
 import asyncio
+import socket
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
 from tallystick.config import ExecutionSettings, ServerSettings, Settings
+from tallystick.execution.backend import Backend
 from tallystick.server import ADMIN_TOKEN_FILE, AGENT_TOKEN_FILE, Server, build
 
 SESSION = "conversation-1"
@@ -31,8 +34,19 @@ class Api:
         server.start()
         server.feed.attach(self._loop, position=server.ledger.size - 1)
         data_dir = server.settings.server.data_dir
+        self._door = self._listen()
         self.admin = (data_dir / ADMIN_TOKEN_FILE).read_text().strip()
         self.agent = (data_dir / AGENT_TOKEN_FILE).read_text().strip()
+
+    def _listen(self) -> "tuple[uvicorn.Server, Future[None]]":
+        """Answer supervisors, which deliver over HTTP and nowhere else, on loopback."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(self.server.app, lifespan="off", log_level="critical")
+        door = uvicorn.Server(config)
+        serving = asyncio.run_coroutine_threadsafe(door.serve(sockets=[listener]), self._loop)
+        self.server.announce(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        return door, serving
 
     def begin(self, method: str, path: str, **more: Any) -> "Future[httpx.Response]":
         return asyncio.run_coroutine_threadsafe(self._call(method, path, **more), self._loop)
@@ -94,13 +108,16 @@ class Api:
     def close(self) -> None:
         self.run(self._client.aclose())
         self._loop.call_soon_threadsafe(self.server.feed.close)
+        door, serving = self._door
+        door.should_exit = True
+        serving.result(30)
         self.server.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
-def build_api(directory: Path) -> Api:
+def build_api(directory: Path, *, backend: Backend | None = None) -> Api:
     workdir = directory / "work"
     workdir.mkdir()
     settings = Settings(
@@ -109,4 +126,4 @@ def build_api(directory: Path) -> Api:
         ),
         execution=ExecutionSettings(max_concurrent=2, grace_seconds=1.0, record_tree=False),
     )
-    return Api(build(settings), workdir)
+    return Api(build(settings, backend=backend), workdir)

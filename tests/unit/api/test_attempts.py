@@ -1,11 +1,18 @@
+import dataclasses
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tallystick.control.credentials import Mint
+from tallystick.domain.commands import ReportDescribed
 from tallystick.domain.ids import AttemptId, Role
+from tallystick.errors import UnavailableError
 from tallystick.server import MINT_FILE
-from tests.unit.api.in_process import Api
+from tallystick.testing.backend import FakeBackend
+from tests.unit.api.in_process import Api, build_api
 
 
 class Attempt:
@@ -39,8 +46,11 @@ class Attempt:
 
 
 @pytest.fixture
-def attempt(fresh_api: Api) -> Attempt:
-    return Attempt(fresh_api)
+def attempt(tmp_path: Path) -> Iterator[Attempt]:
+    """Nobody supervises it but the test itself."""
+    api = build_api(tmp_path, backend=FakeBackend())
+    yield Attempt(api)
+    api.close()
 
 
 STARTED = {"kind": "command_started", "n": 2, "at": 1_700_000_000_000, "pid": 1, "start_ticks": 1}
@@ -91,3 +101,37 @@ def test_relayed_metrics_are_the_jobs_own_bytes(attempt: Attempt) -> None:
 def test_an_offset_must_be_given(attempt: Attempt) -> None:
     answer = attempt.api.call("POST", f"/attempts/{attempt.id}/metrics", token=attempt.token)
     assert answer.json()["code"] == "parameter_missing"
+
+
+class Passing:
+    """The writer, which cannot commit one kind of command just now."""
+
+    broken = None
+
+    def __init__(self, handler: Any, kind: type) -> None:
+        self.handler, self.kind = handler, kind
+
+    def submit(self, command: Any, **more: Any) -> Any:
+        if isinstance(command, self.kind):
+            failed: Future[Any] = Future()
+            failed.set_exception(UnavailableError("the database is locked"))
+            return failed
+        return self.handler.submit(command, **more)
+
+
+def test_an_observation_whose_commit_failed_is_taken_when_it_comes_again(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, described = attempt.api, {"kind": "described", "n": 3, "at": 1, "host": "here"}
+    seen = (STARTED, described, {**SEALED, "n": 4})
+    services, handler = api.server.app.services, api.server.handler
+    with monkeypatch.context() as patch:
+        failing = dataclasses.replace(services, handler=Passing(handler, ReportDescribed))
+        patch.setattr(api.server.app, "services", failing)
+        answer = attempt.report(*seen)
+        assert (answer.status_code, answer.json()) == (200, {"acknowledged": 2})
+        assert attempt.report(*seen[1:]).status_code == 503
+    assert attempt.report(*seen[1:]).json() == {"acknowledged": 4}
+    entries = api.get(f"/ledger/entries?stream={attempt.run}")["entries"]
+    kinds = [entry["type"] for entry in entries]
+    assert kinds[-3:] == ["run.started", "attempt.described", "output.sealed"]

@@ -1,14 +1,19 @@
 """Every route with every role and with no token, made from the routes themselves (P9)."""
 
+import dataclasses
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tallystick.api import auth
 from tallystick.api.app import ENDPOINTS
 from tallystick.api.routing import Endpoint, Permission
+from tallystick.control.commands import Accepted
 from tallystick.control.credentials import Mint
+from tallystick.domain.commands import Command
 from tallystick.domain.ids import AttemptId, Role, SessionId, TokenId
 from tallystick.domain.token import Token
 from tallystick.errors import UnauthenticatedError
@@ -266,3 +271,59 @@ def test_a_token_of_a_session_speaks_for_no_other(api: Api) -> None:
     body = {"name": "s", "chat_session_id": "another"}
     answer = api.call("POST", "/sweeps/wild", json=body, token=made["token"])
     assert (answer.status_code, answer.json()["code"]) == (403, "session_mismatch")
+
+
+def test_a_token_of_a_session_acts_on_no_run_of_another(api: Api) -> None:
+    bound = api.post("/tokens", {"role": "agent", "session": "mine"}, token="admin")["token"]
+    other = api.register()["id"]
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", f"/runs/{other}/{verb}", {})
+        for verb in ("start", "queue", "stop", "rerun", "archive", "unarchive")
+    ]
+    calls += [
+        ("PUT", f"/runs/{other}", {"name": "x"}),
+        ("POST", f"/runs/{other}/metrics", {"rows": [{"loss": 1}]}),
+    ]
+    for method, path, body in calls:
+        answer = api.call(method, path, json=body, token=bound)
+        assert (answer.status_code, answer.json()["code"]) == (403, "session_scope"), path
+        assert answer.json()["hint"]
+    assert api.get(f"/runs/{other}", token=bound)["status"] == "ready"
+    sweep = api.get(f"/runs/{other}")["sweep_id"]
+    body = {"name": "r", "command": "true", "sweep_id": sweep}
+    own = api.post("/runs", body, token=bound)
+    assert own["chat_session_id"] == "mine"
+    assert api.post(f"/runs/{own['id']}/archive", token=bound)["run"]["is_archived"]
+    placeholder = {**body, "chat_session_id": "$CHAT_SESSION_ID"}
+    nobodys = api.post("/runs", placeholder)
+    assert api.post(f"/runs/{nobodys['id']}/archive", token=bound)["run"]["is_archived"]
+    missing = api.call("POST", "/runs/run_ffffffffffff/stop", token=bound)
+    assert missing.status_code == 404
+
+
+def test_a_secret_is_shown_when_its_commit_only_seemed_to_fail(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer finds the first try in the ledger, and answers as to a repeat."""
+    services = api.server.app.services
+
+    class Doubtful:
+        broken = None
+
+        def submit(self, command: Command, **more: Any) -> Future[Accepted]:
+            accepted = api.server.handler.submit(command, **more).result()
+            future: Future[Accepted] = Future()
+            future.set_result(dataclasses.replace(accepted, replayed=True))
+            return future
+
+    with monkeypatch.context() as patch:
+        doubtful = dataclasses.replace(services, handler=Doubtful())
+        patch.setattr(api.server.app, "services", doubtful)
+        secret = api.post("/tokens", {"role": "agent"}, token="admin")["token"]
+    assert api.call("GET", "/runs", token=secret).status_code == 200
+    key = {"Idempotency-Key": "one-token"}
+    first, again = (
+        api.post("/tokens", {"role": "agent"}, token="admin", headers=key) for _ in range(2)
+    )
+    assert (first["id"], first["token"] is None) == (again["id"], False)
+    assert again["token"] is None

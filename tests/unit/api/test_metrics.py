@@ -1,11 +1,18 @@
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tallystick.domain.commands import ReportEnded
+from tallystick.domain.ids import SYSTEM, AttemptId, RunId
+from tallystick.errors import UnavailableError
+from tallystick.store import points
 from tests.unit.api.in_process import Api
+
+ROWS = '{"rows":[{"step":1,"loss":1}]}'
 
 
 def post(api: Api, run: str, raw: str, **headers: str) -> Any:
@@ -14,7 +21,13 @@ def post(api: Api, run: str, raw: str, **headers: str) -> Any:
 
 @pytest.fixture
 def run(api: Api) -> str:
-    return str(api.register()["id"])
+    """A run that was executed; its place is free again at once, whatever its processes do."""
+    run = str(api.register(auto_start=True)["id"])
+    ended = ReportEnded(
+        run=RunId(run), attempt=AttemptId(api.launched(run)), n=9, at=1, cause="exited", exit_code=0
+    )
+    api.server.handler.handle(ended, by=SYSTEM)
+    return run
 
 
 def stored(api: Api, run: str) -> list[Any]:
@@ -99,7 +112,8 @@ def test_without_a_key_rows_are_kept_as_often_as_they_come(api: Api, run: str) -
         '{"rows":[{"a":1,"a":2}]}', '{"rows":[{"a":"\\ud800"}]}', '{"rows":"x"}',
     ],
 )  # fmt: skip
-def test_a_body_that_is_not_right_is_refused_never_a_fault(api: Api, run: str, raw: str) -> None:
+def test_a_body_that_is_not_right_is_refused_never_a_fault(api: Api, raw: str) -> None:
+    run = api.register()["id"]
     answer = post(api, run, raw)
     assert answer.status_code == 422
     assert answer.json()["code"]
@@ -110,6 +124,83 @@ def test_metrics_of_a_run_that_is_not_there_are_refused(api: Api) -> None:
     body = '{"rows":[{"step":1,"loss":1}]}'
     assert post(api, "run_ffffffffffff", body).json()["code"] == "run_not_found"
     assert api.call("GET", "/runs/run_ffffffffffff/metrics").status_code == 404
+
+
+def test_rows_of_a_run_that_was_not_started_are_refused(api: Api) -> None:
+    run = api.register()["id"]
+    answer = post(api, run, ROWS)
+    assert (answer.status_code, answer.json()["code"]) == (409, "run_not_started")
+    assert answer.json()["next_actions"] == [f"POST /runs/{run}/start"]
+
+
+def test_rows_that_are_on_disk_are_not_asked_for_again_when_the_mark_fails(
+    api: Api, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_run: str) -> None:
+        raise UnavailableError("the database is away")
+
+    monkeypatch.setattr(api.server.app.services.sealer, "touch", refuse)
+    assert post(api, run, ROWS).status_code == 200
+    assert len(stored(api, run)) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"\\ud800":1}', b'{"\\udc00x":2}', b'{"loss":1,"\xed\xa0\x80":1}',
+        b'{"n":' + b"9" * 5_000 + b"}", b"\xff", b'{"deep":' + b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_is_counted_and_never_a_fault(
+    api: Api, run: str, line: bytes
+) -> None:
+    huge = b'{"step":2,"n":1' + b"0" * 400 + b',"m":1' + b"0" * 30 + b"}"
+    lines(api, run, line, huge, b'{"step":3,"loss":0.5}')
+    found = api.get(f"/runs/{run}/metrics")
+    assert (found["unread_rows"], found["rows"]) == (1, 2)
+    expected = {"n": "Infinity", "m": 1e30, "loss": 0.5}
+    assert found["metrics"] == expected
+    assert api.get(f"/runs/{run}")["metrics"] == expected
+
+
+def lines(api: Api, run: str, *written: bytes) -> None:
+    directory: Path = api.server.runs_dir / run / "metrics"
+    directory.mkdir(exist_ok=True)
+    (directory / "att_000000000000.jsonl").write_bytes(b"\n".join(written) + b"\n")
+
+
+def test_of_a_long_file_the_newest_rows_are_read_and_it_is_said(
+    api: Api, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "MOST_BYTES", 1_000)
+    rows = [b'{"step":%d,"loss":1}' % step for step in range(1_000)]
+    lines(api, run, *rows)
+    found = api.get(f"/runs/{run}/metrics")
+    total = len(b"\n".join(rows)) + 1
+    assert (found["sampled"], found["sampledKeys"]) == (True, [])
+    assert (found["read_bytes"], found["total_bytes"]) == (1_000, total)
+    assert (found["unread_rows"], found["rows"]) == (0, 45)
+    assert [point["step"] for point in found["metricSeries"]["loss"]] == list(range(955, 1_000))
+
+
+def test_a_poll_parses_only_what_has_grown_and_on_a_thread_of_its_own(
+    api: Api, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    load = points.load
+
+    def noted(files: Any) -> Any:
+        parsed.append(threading.current_thread().name)
+        return load(files)
+
+    monkeypatch.setattr("tallystick.api.routes.metrics.load", noted)
+    post(api, run, ROWS)
+    first = api.get(f"/runs/{run}/metrics")
+    assert api.get(f"/runs/{run}/metrics") == first
+    post(api, run, ROWS)
+    assert api.get(f"/runs/{run}/metrics")["rows"] == 2
+    assert len(parsed) == 2
+    assert all(name.startswith("tally-parser") for name in parsed)
 
 
 def test_the_last_values_stand_in_the_run_and_not_in_lists(api: Api, run: str) -> None:

@@ -1,9 +1,13 @@
 import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pytest
 
+from tallystick.api import views
+from tallystick.control.texts import Texts
+from tallystick.domain.ids import Text
+from tallystick.projections import runs
 from tests.unit.api.in_process import SESSION, Api
 
 FIELDS = {
@@ -12,6 +16,9 @@ FIELDS = {
     "run_dir", "exit_code", "error", "wandb_dir",
 }  # fmt: skip
 """What agents read in every run."""
+
+
+SECRET = "ghp_" + "a1B2" * 9
 
 
 def refused(api: Api, code: str, status: int = 422, **fields: Any) -> Any:
@@ -69,7 +76,11 @@ def test_the_working_directory_must_exist_now(api: Api, tmp_path: Path) -> None:
         ({"env": {"A-B": "1"}}, "env_invalid"),
         ({"env": {"A": "\x00"}}, "text_invalid"),
         ({"params": {"a": "x" * 4000}}, "params_too_large"),
-        ({"origin_alert_id": "x" * 129}, "text_invalid"),
+        ({"origin_alert_id": "x" * 65}, "text_invalid"),
+        ({"origin_alert_id": "the loss is nan"}, "text_invalid"),
+        ({"origin_alert_id": SECRET}, "text_invalid"),
+        ({"chat_session_id": SECRET}, "session_invalid"),
+        ({"params": {"n": 10**30}}, "params_invalid"),
         ({"parent_run_id": "run_zz"}, "run_not_found"),
         ({"parent_run_id": "run_ffffffffffff"}, "run_not_found"),
         ({"gpuwrap_config": {"retries": -2}}, "body_invalid"),
@@ -290,3 +301,62 @@ class Counting:
     def _count(self, *arguments: Any) -> None:
         if threading.current_thread().name.startswith("tally-reader"):
             self.statements += "FROM" in str(arguments[2])
+
+
+def test_a_secret_in_place_of_a_name_never_reaches_the_ledger(api: Api) -> None:
+    run = api.register(origin_alert_id="alert:loss-1.2_x")
+    assert run["origin_alert_id"] == "alert:loss-1.2_x"
+    size = api.get("/health")["ledger_size"]
+    calls: list[tuple[str, dict[str, Any], str]] = [
+        ("/sweeps/wild", {"chat_session_id": SECRET}, "agent"),
+        (f"/runs/{run['id']}/rerun", {"chat_session_id": SECRET}, "agent"),
+        (f"/runs/{run['id']}/rerun", {"origin_alert_id": SECRET}, "agent"),
+        ("/tokens", {"role": "agent", "session": SECRET}, "admin"),
+    ]
+    for path, body, token in calls:
+        answer = api.call("POST", path, json=body, token=token)
+        assert (answer.status_code, "secret" in answer.json()["detail"]) == (422, True), path
+        assert SECRET not in answer.json()["detail"]
+    assert api.get("/health")["ledger_size"] == size
+
+
+class Noted(Texts):
+    """Notes the threads that redact and hash."""
+
+    threads: ClassVar[list[threading.Thread]] = []
+
+    def add(self, text: str) -> Text:
+        self.threads.append(threading.current_thread())
+        return super().add(text)
+
+
+def test_a_long_command_is_not_redacted_on_the_event_loop(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop: threading.Thread = api.run(_thread())
+    monkeypatch.setattr("tallystick.api.call.Texts", Noted)
+    long = "echo " + "word " * 40_000
+    run = api.post("/runs", _body(api, long))["id"]
+    assert api.call("PUT", f"/runs/{run}", json={"command": long}).status_code == 200
+    assert api.post(f"/runs/{run}/rerun", {"command": long})["command"] == long
+    assert Noted.threads
+    assert loop not in Noted.threads
+
+
+async def _thread() -> threading.Thread:
+    return threading.current_thread()
+
+
+def _body(api: Api, command: str) -> dict[str, Any]:
+    sweep = api.register()["sweep_id"]
+    Noted.threads.clear()
+    return {"name": "r", "command": command, "chat_session_id": SESSION, "sweep_id": sweep}
+
+
+def test_a_document_that_a_redaction_broke_does_not_break_the_run(api: Api) -> None:
+    run = api.register(gpuwrap_config={"enabled": True, "retries": 3})
+    with api.server.database.read() as tx:
+        (found,) = runs.many(tx, [run["id"]])
+    assert found.gpuwrap is not None
+    broken = views.Material(texts={found.gpuwrap.c: '{"a": "token=[redacted token 0]}'})
+    assert views.run_view(found, broken).gpuwrap_config is None

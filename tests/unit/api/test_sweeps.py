@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from tallystick.api import views
 from tests.unit.api.in_process import SESSION, Api
 
 
@@ -120,3 +121,19 @@ def test_what_is_given_twice_is_said_to_be_overridden(api: Api) -> None:
     assert run["sweep_id"] == here
     assert run["chat_session_id"] == SESSION
     assert [item["code"] for item in run["warnings"]] == ["sweep_id_overridden"]
+
+
+def test_a_list_of_sweeps_names_the_first_runs_of_each_and_says_so(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "MOST_RUN_IDS_IN_LIST", 2)
+    monkeypatch.setattr(views, "MOST_RUN_IDS", 4)
+    ids: dict[str, list[str]] = {}
+    for count in (0, 2, 3, 5):
+        sweep = api.sweep()["id"]
+        ids[sweep] = [api.register(sweep_id=sweep)["id"] for _ in range(count)]
+    listed = {item["id"]: item for item in api.get("/sweeps?limit=4")}
+    for sweep, runs in ids.items():
+        in_list, alone = listed[sweep], api.get(f"/sweeps/{sweep}")
+        assert (in_list["run_ids"], in_list["run_ids_truncated"]) == (runs[:2], len(runs) > 2)
+        assert (alone["run_ids"], alone["run_ids_truncated"]) == (runs[:4], len(runs) > 4)

@@ -242,7 +242,7 @@ def test_an_entry_bundle_holds_the_bytes_that_were_hashed(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["x", "0/0", "0/000", "0/000.p/0", "0/000.p/256", "9/000.p/1", "0/x001/000.p/1", "0/.."]
+    "path", ["x", "0/0", "7/000", "0/000.p/0", "0/000.p/256", "9/000.p/1", "0/x001/000.p/1", "0/.."]
 )
 def test_a_tile_that_is_not_there_is_not_found(api: Api, path: str) -> None:
     assert api.call("GET", f"/ledger/tile/{path}").status_code == 404

@@ -1,6 +1,10 @@
 """Where, as whom, in which session: arguments first, then variables, then the data directory."""
 
+import fcntl
 import json
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +15,20 @@ from tallystick.errors import InvalidError, UnavailableError
 
 def data_directory(path: Path, url: str = "http://127.0.0.1:4711") -> Path:
     path.mkdir(exist_ok=True)
-    (path / "server.json").write_text(json.dumps({"url": url, "pid": 1}))
+    (path / "server.json").write_text(json.dumps({"url": url, "pid": os.getpid()}))
     (path / "admin.token").write_text("admin-secret\n")
     (path / "agent.token").write_text("agent-secret\n")
     return path
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Path]:
+    """A data directory that a server of ours holds."""
+    data_directory(tmp_path)
+    descriptor = os.open(tmp_path / "server.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield tmp_path
+    os.close(descriptor)
 
 
 def found(directory: Path, **variables: str) -> Discovery:
@@ -86,9 +100,8 @@ def test_the_data_directory_of_tally_toml_is_the_clients_too(tmp_path: Path) -> 
     )
 
 
-def test_people_send_the_administrators_token_and_agents_the_agents(tmp_path: Path) -> None:
-    data_directory(tmp_path)
-    assert found(tmp_path).access_token() == "admin-secret"
+def test_people_send_the_administrators_token_and_agents_the_agents(served: Path) -> None:
+    assert found(served).access_token() == "admin-secret"
     for name in (
         "TALLY_CHAT_SESSION_ID",
         "CHAT_SESSION_ID",
@@ -96,13 +109,13 @@ def test_people_send_the_administrators_token_and_agents_the_agents(tmp_path: Pa
         "CODEX_THREAD_ID",
         "GEMINI_SESSION_ID",
     ):
-        discovery = found(tmp_path, **{name: "conversation-1"})
+        discovery = found(served, **{name: "conversation-1"})
         assert discovery.access_token() == "agent-secret", name
         assert discovery.chat_session() == "conversation-1", name
 
 
-def test_an_empty_session_variable_makes_nobody_an_agent(tmp_path: Path) -> None:
-    discovery = found(data_directory(tmp_path), CHAT_SESSION_ID="  ")
+def test_an_empty_session_variable_makes_nobody_an_agent(served: Path) -> None:
+    discovery = found(served, CHAT_SESSION_ID="  ")
     assert not discovery.is_agent()
     assert discovery.access_token() == "admin-secret"
 
@@ -111,6 +124,36 @@ def test_a_token_file_of_this_machine_never_leaves_it(tmp_path: Path) -> None:
     data_directory(tmp_path)
     assert found(tmp_path, TALLY_SERVER_URL="http://127.0.0.1:1").access_token() == "admin-secret"
     assert found(tmp_path, TALLY_SERVER_URL="https://elsewhere:1").access_token() is None
+
+
+def refused(directory: Path) -> None:
+    with pytest.raises(UnavailableError, match="no server runs on this data directory") as caught:
+        found(directory).access_token()
+    assert caught.value.next_actions == ("tally up",)
+
+
+def test_a_token_file_is_not_sent_to_whoever_took_the_port_of_a_dead_server(served: Path) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for pid in (gone.pid, None, "1"):
+        (served / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": pid}))
+        refused(served)
+        assert found(served, TALLY_TOKEN="mine").access_token() == "mine"
+        named = found(served, TALLY_SERVER_URL="http://127.0.0.1:1")
+        assert named.access_token() == "admin-secret"
+
+
+def test_a_token_file_is_not_sent_when_nobody_holds_the_data_directory(tmp_path: Path) -> None:
+    refused(data_directory(tmp_path))
+    (tmp_path / "server.lock").touch()
+    refused(tmp_path)
+
+
+def test_a_token_file_is_not_sent_to_a_process_of_another_user(
+    served: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tallystick.client.config._owner_of", lambda _pid: 4_000_000)
+    refused(served)
 
 
 def test_a_named_directory_wins_over_the_variables_that_name_a_server(tmp_path: Path) -> None:

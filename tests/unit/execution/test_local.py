@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tallystick.errors import UnavailableError
-from tallystick.execution.backend import Handle, NotStarted, Submission
+from tallystick.execution.backend import Gone, Handle, NotStarted, Submission, Supervised
 from tallystick.execution.local import LocalBackend, count_gpus
+from tallystick.testing.contract.backend import handle_of, wait_for
 
 
 class TestSlots:
@@ -57,7 +58,7 @@ def test_without_a_launcher_it_is_unavailable_for_now(tmp_path: Path) -> None:
 
 def test_a_directory_that_never_was_is_not_started_and_may_be_cancelled(tmp_path: Path) -> None:
     backend = LocalBackend()
-    handle = Handle(attempt="att_1", directory=tmp_path / "none", native="")
+    handle = Handle(attempt="att_1", directory=tmp_path / "none", native="", journal_key="t")
     assert backend.observe([handle]) == {"att_1": NotStarted()}
     backend.cancel(handle, grace_seconds=1)
     assert not (tmp_path / "none").exists()
@@ -66,12 +67,48 @@ def test_a_directory_that_never_was_is_not_started_and_may_be_cancelled(tmp_path
 
 def test_a_supervisor_that_cannot_begin_leaves_the_attempt_not_started(tmp_path: Path) -> None:
     """Its directory is gone: nothing was executed, and nothing says otherwise."""
-    from tallystick.testing.contract.backend import wait_for
-
     backend = LocalBackend()
     submission = Submission(attempt="att_1", directory=tmp_path / "none", supervisor_token="t")
-    handle = Handle(
-        attempt="att_1", directory=submission.directory, native=backend.submit(submission)
-    )
+    backend.submit(submission)
+    handle = handle_of(submission, "")
     wait_for(lambda: isinstance(backend.observe([handle])["att_1"], NotStarted), what="not started")
     backend.close()
+
+
+def test_supervisors_that_never_begin_are_not_launched_for_ever(tmp_path: Path) -> None:
+    backend = LocalBackend()
+    submission = Submission(attempt="att_1", directory=tmp_path / "none", supervisor_token="t")
+    handle = handle_of(submission, "")
+    launches = 0
+    while True:
+        backend.submit(submission)
+        launches += 1
+        wait_for(
+            lambda: not isinstance(backend.observe([handle])["att_1"], Supervised), what="its death"
+        )
+        seen = backend.observe([handle])["att_1"]
+        if seen != NotStarted():
+            break
+        assert launches < 10
+    assert seen == Gone(reason="supervisor could not start")
+    assert backend.observe([handle])["att_1"] == seen  # an end is final
+    assert launches == 5
+    backend.close()
+
+
+def test_what_the_ledger_says_was_submitted_is_never_not_started(tmp_path: Path) -> None:
+    """Whether it never began, or its journal was removed, nobody can tell any more."""
+    backend = LocalBackend()
+    submission = Submission(attempt="att_1", directory=tmp_path / "none", supervisor_token="t")
+    handle = handle_of(submission, backend.submit(submission))
+    wait_for(
+        lambda: not isinstance(backend.observe([handle])["att_1"], Supervised), what="its death"
+    )
+    restarted = LocalBackend()
+    for one in (backend, restarted):
+        assert one.observe([handle])["att_1"] == Gone(reason="supervisor killed")
+        one.close()
+    elsewhere = handle_of(submission, "local:1:1:00000000-0000-0000-0000-000000000000")
+    other = LocalBackend()
+    assert other.observe([elsewhere])["att_1"] == Gone(reason="host rebooted")
+    other.close()

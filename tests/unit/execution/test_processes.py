@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tallystick import proc
 from tallystick.execution import processes
 from tallystick.execution.processes import Pid, Process, members
 
 
 def pid_of(process: subprocess.Popen[bytes]) -> Pid:
-    fields = processes.stat_fields(process.pid)
+    fields = proc.stat_fields(process.pid)
     assert fields
     return Pid(process.pid, int(fields[19]))
 

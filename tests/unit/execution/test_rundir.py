@@ -17,8 +17,12 @@ RECORDS: tuple[Observation, ...] = (
 
 
 def write(directory: Path, records: tuple[Observation, ...], more: bytes = b"") -> int:
-    content = b"".join(line(record) for record in records) + more
+    content = b"".join(line(record, attempt="att_1", key="k") for record in records) + more
     return (directory / JOURNAL_FILE).write_bytes(content)
+
+
+def read_head(directory: Path) -> tuple[Observation | None, Observation | None]:
+    return rundir.read_head(directory, attempt="att_1", key="k")
 
 
 def test_the_lock_is_held_as_long_as_somebody_holds_it(tmp_path: Path) -> None:
@@ -33,21 +37,18 @@ def test_the_lock_is_held_as_long_as_somebody_holds_it(tmp_path: Path) -> None:
 
 
 def test_the_head_names_who_was_started(tmp_path: Path) -> None:
-    assert rundir.read_head(tmp_path) == (None, None)
+    assert read_head(tmp_path) == (None, None)
     write(tmp_path, RECORDS[:1], b'{"n":2,')
-    assert rundir.read_head(tmp_path) == (RECORDS[0], None)
+    assert read_head(tmp_path) == (RECORDS[0], None)
     write(tmp_path, RECORDS)
-    assert rundir.read_head(tmp_path) == (RECORDS[0], RECORDS[1])
+    assert read_head(tmp_path) == (RECORDS[0], RECORDS[1])
 
 
-def test_an_end_is_suspected_by_the_last_line_and_known_by_the_whole(tmp_path: Path) -> None:
+def test_an_end_is_known_by_the_last_whole_record(tmp_path: Path) -> None:
     assert rundir.journal_bytes(tmp_path) == 0
     size = write(tmp_path, RECORDS)
     assert rundir.journal_bytes(tmp_path) == size
-    assert rundir.may_have_ended(tmp_path, size)
-    assert rundir.has_ended(load(tmp_path / JOURNAL_FILE))
-    size = write(tmp_path, RECORDS[:2])
-    assert not rundir.may_have_ended(tmp_path, size)
-    size = write(tmp_path, RECORDS[:2], line(RECORDS[2])[:-9])
-    assert not rundir.has_ended(load(tmp_path / JOURNAL_FILE))
+    assert rundir.has_ended(load(tmp_path / JOURNAL_FILE, attempt="att_1", key="k"))
+    write(tmp_path, RECORDS[:2], line(RECORDS[2], attempt="att_1", key="k")[:-9])
+    assert not rundir.has_ended(load(tmp_path / JOURNAL_FILE, attempt="att_1", key="k"))
     assert not rundir.has_ended(())

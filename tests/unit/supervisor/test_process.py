@@ -17,11 +17,6 @@ def output(tmp_path: Path) -> int:
     return os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT, 0o600)
 
 
-def test_a_pid_is_told_from_its_namesake() -> None:
-    assert (process.start_ticks(os.getpid()) or 0) > 0
-    assert process.start_ticks(2**22 + 1) is None
-
-
 def test_living_descendants_are_found_and_zombies_are_not(output: int) -> None:
     pid = spawn(["sleep", "60"], environment=ENVIRONMENT, workdir="/", output=output)
     try:

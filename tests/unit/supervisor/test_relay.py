@@ -1,10 +1,12 @@
 """Retries slow down, refusals slow down more, and what is no server of ours is not believed."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tallystick.supervisor.relay import DeliveryError, Pace, Relay
+from tallystick.testing.announced import Announcement
 
 
 class TestPace:
@@ -49,6 +51,25 @@ class TestAddress:
 
     def test_a_token_that_cannot_be_sent_is_a_failed_delivery(self, tmp_path: Path) -> None:
         file = tmp_path / "server.json"
-        file.write_text('{"url": "http://127.0.0.1:9"}')
+        announcement = Announcement(file, "http://127.0.0.1:9")
         with pytest.raises(DeliveryError):
             Relay(attempt="att_1", server_file=file, token="a\nb").metrics(b"", offset=0)
+        announcement.withdraw()
+
+    @pytest.mark.parametrize("pid", [0, 2**22 + 1, None, "1"])
+    def test_a_server_file_of_a_process_that_is_gone_is_not_believed(
+        self, tmp_path: Path, pid: object
+    ) -> None:
+        file = tmp_path / "server.json"
+        announcement = Announcement(file, "http://127.0.0.1:9")
+        file.write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": pid}))
+        with pytest.raises(DeliveryError) as caught:
+            Relay(attempt="att_1", server_file=file, token="t").metrics(b"", offset=0)
+        assert "refused" not in str(caught.value)  # nobody was called
+        announcement.withdraw()
+
+    def test_a_server_file_whose_lock_is_free_is_not_believed(self, tmp_path: Path) -> None:
+        file = tmp_path / "server.json"
+        Announcement(file, "http://127.0.0.1:9").withdraw()
+        with pytest.raises(DeliveryError, match="not there"):
+            Relay(attempt="att_1", server_file=file, token="t").metrics(b"", offset=0)

@@ -12,7 +12,7 @@ from tallystick.wire.observation import OutputSealed
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path)
+    return Journal(tmp_path, key="")
 
 
 def seals(journal: Journal) -> list[OutputSealed]:

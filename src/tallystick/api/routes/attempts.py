@@ -1,6 +1,6 @@
 """What supervisors deliver: observations, and the metrics that their jobs wrote."""
 
-import asyncio
+import logging
 from typing import Final
 
 from starlette.responses import Response
@@ -15,15 +15,19 @@ from tallystick.api.schemas import Acknowledged, Relayed, Report
 from tallystick.control.reports import report_commands
 from tallystick.db.database import Transaction
 from tallystick.domain.attempt import Attempt
-from tallystick.errors import InvalidError, NotFoundError
+from tallystick.errors import InvalidError, NotFoundError, TallystickError
 from tallystick.projections import attempts
 from tallystick.wire import observation
+
+_log = logging.getLogger(__name__)
 
 
 async def report(call: Call) -> Response:
     """Record what the supervisor of this attempt saw; delivering twice is harmless.
 
-    Acknowledged is what the ledger holds or needs no entry: the supervisor may forget it.
+    Acknowledged is what the ledger holds or needs no entry: the supervisor may forget it. They are
+    recorded one after the other, up to the first that fails: a later one in the ledger would make
+    every repeat of an earlier one look as if it had been seen.
     """
     body: Report = call.body
     seen = [
@@ -38,10 +42,17 @@ async def report(call: Call) -> Response:
         )
     attempt = await call.services.read(lambda tx: _attempt(tx, call.path["attempt"]))
     texts = call.texts()
-    commands = report_commands(attempt, seen, texts)
-    # Tasks begin in the order in which they are made, so the commands stand in line in theirs.
-    submit = call.services.submit
-    await asyncio.gather(*(submit(command, by=call.actor, texts=texts) for command in commands))
+    commands = await call.prepare(lambda: report_commands(attempt, seen, texts))
+    for done, command in enumerate(commands):
+        try:
+            await call.services.submit(command, by=call.actor, texts=texts)
+        except TallystickError:
+            if done == 0:
+                raise
+            told = getattr(command, "n", 0)
+            _log.warning("attempt %s: observation %d was not recorded", attempt.id, told)
+            numbers = [n for n in numbers if n < told]
+            break
     return answers.json(Acknowledged(acknowledged=max([attempt.observed, *numbers])))
 
 

@@ -13,7 +13,6 @@ from tallystick.api.bodies import Body
 from tallystick.api.call import Call
 from tallystick.api.finding import find_run
 from tallystick.api.routes.runs import (
-    checked_alert,
     checked_gpuwrap,
     checked_workdir,
     created,
@@ -22,7 +21,7 @@ from tallystick.api.routes.runs import (
 )
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Empty, RunArchiving, RunMoved
-from tallystick.api.texts import LONGEST_NAME, checked_text
+from tallystick.api.texts import LONGEST_NAME, checked_alert, checked_session, checked_text
 from tallystick.control.texts import Texts
 from tallystick.domain.commands import (
     ArchiveRun,
@@ -110,34 +109,36 @@ async def rerun(call: Call) -> Response:
     Sweep, session, directory and environment are inherited, and so are `params` unless `command`
     replaces the old one.
     """
-    body: RerunRun = call.body
     old, material = await call.services.read(lambda tx: _source(tx, call.path["run"]))
     texts = call.texts()
     name = f"{_present(material, old.name)[: LONGEST_NAME - len(_SUFFIX)]}{_SUFFIX}"
     _present(material, old.command)
     await checked_workdir(call, _present(material, old.workdir))
-    new = body.command
-    accepted = await call.services.submit(
-        RegisterRun(
-            run=RunId(call.services.clock.new_id("run")),
-            name=texts.add(name),
-            command=texts.add(checked_text("command", new)) if new else old.command,
-            workdir=old.workdir,
-            sweep=old.sweep,
-            environment=old.environment,
-            params={} if new else old.params,
-            parent=old.id,
-            origin_alert=checked_alert(body.origin_alert_id),
-            gpuwrap=_gpuwrap(body, old, texts),
-            session=body.chat_session_id or _inherited(call, old),
-            start=body.auto_start,
-            request=call.mark(),
-        ),
-        by=call.actor,
-        texts=texts,
-    )
+    command = await call.prepare(lambda: _repetition(call, old, texts, name=name))
+    accepted = await call.services.submit(command, by=call.actor, texts=texts)
     texts.known.update(material.texts)
     return await created(call, accepted, texts)
+
+
+def _repetition(call: Call, old: Run, texts: Texts, *, name: str) -> RegisterRun:
+    """The command for a body; long texts take their time."""
+    body: RerunRun = call.body
+    new = body.command
+    return RegisterRun(
+        run=RunId(call.services.clock.new_id("run")),
+        name=texts.add(name),
+        command=texts.add(checked_text("command", new)) if new else old.command,
+        workdir=old.workdir,
+        sweep=old.sweep,
+        environment=old.environment,
+        params={} if new else old.params,
+        parent=old.id,
+        origin_alert=checked_alert(body.origin_alert_id),
+        gpuwrap=_gpuwrap(body, old, texts),
+        session=checked_session(body.chat_session_id) or _inherited(call, old),
+        start=body.auto_start,
+        request=call.mark(),
+    )
 
 
 def _inherited(call: Call, old: Run) -> str | None:

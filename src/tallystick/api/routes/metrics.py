@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -13,10 +15,12 @@ from tallystick.api.call import Call
 from tallystick.api.finding import find_run
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Appended, MetricsView
-from tallystick.errors import InvalidError
-from tallystick.store.points import Number, Point, Table, latest, load, shown, thin
+from tallystick.errors import ConflictError, InvalidError, TallystickError
+from tallystick.store.points import Extent, Number, Point, Table, latest, load, shown, thin
 from tallystick.store.series import POSTED, Batch
 from tallystick.wire.requests import AppendMetrics
+
+_log = logging.getLogger(__name__)
 
 _TRAIN_LOSS: Final = ("train/loss", "train_loss", "training_loss", "loss")
 _VAL_LOSS: Final = ("val/loss", "val_loss", "validation_loss", "eval/loss", "eval_loss")
@@ -47,6 +51,12 @@ async def append(call: Call) -> Response:
     if not body.rows:
         raise InvalidError("rows: expected at least one object; found none", code="rows_empty")
     run = await call.services.read(lambda tx: find_run(tx, call.path["run"]))
+    if run.attempt is None:
+        raise ConflictError(
+            f"run {run.id} is {run.status}: nothing was executed yet, so nothing was measured",
+            code="run_not_started",
+            next_actions=(f"POST /runs/{run.id}/start",),
+        )
     return await call.services.work(_append, call, run.id, body.rows)
 
 
@@ -60,7 +70,11 @@ def _append(call: Call, run: str, rows: Sequence[Mapping[str, Any]]) -> Response
     else:
         batch = Batch(call.digest_of(key), hashlib.sha256(call.raw).digest())
         length, replayed = services.series.append_batch(run, chunk, batch)
-    services.sealer.touch(run)
+    try:
+        services.sealer.touch(run)
+    except TallystickError as error:
+        # The rows are on disk: an error would have them sent, and stored, again.
+        _log.warning("run %s: its new rows are not marked for sealing: %s", run, error)
     return answers.json(
         Appended(
             appended=0 if replayed else len(rows),
@@ -75,21 +89,27 @@ async def read(call: Call) -> Response:
     """Everything that the run has measured, never scaled or rounded.
 
     A series of up to 2,000 points is given whole; a longer one is thinned so that its lowest, its
-    highest and its odd points stay. An empty object when nothing was measured.
+    highest and its odd points stay. Of files longer than 16 MiB the newest rows are read. An empty
+    object when nothing was measured.
     """
     run = await call.services.read(lambda tx: find_run(tx, call.path["run"]))
-    return await call.services.work(_read, call, run.id)
+    services = call.services
+    files = await services.work(services.series.extents, run.id)
+    found = services.metrics.get(files)
+    if found is None:
+        found = await services.parse(services.metrics.get_or_make, files, partial(_read, files))
+    return answers.raw_json(found)
 
 
-def _read(call: Call, run: str) -> Response:
-    table = load(call.services.series.files(run))
-    if not table.rows and not table.unread:
-        return answers.json({})
-    return answers.json(view(table))
+def _read(files: Sequence[Extent]) -> bytes:
+    table = load(files)
+    return answers.encode(view(table, files) if table.rows or table.unread else {})
 
 
-def view(table: Table) -> MetricsView:
+def view(table: Table, files: Sequence[Extent]) -> MetricsView:
     """The series of a run under the names that agents read."""
+    total = sum(file.size for file in files)
+    left_out = sum(file.start for file in files)
     thinned = {key: thin(points) for key, points in table.series.items()}
     last = latest(table)
     for name, candidates in _SUMMARY.items():
@@ -102,12 +122,14 @@ def view(table: Table) -> MetricsView:
         metricKeys=list(table.series),
         lossHistory=_loss_history({key: points for key, (points, _) in thinned.items()}),
         metrics=last,
-        sampled=bool(sampled),
+        sampled=bool(sampled or left_out),
         sampledKeys=sampled,
         rows=table.rows,
         unsteppedRows=table.unstepped,
-        unreadLines=table.unread,
+        unread_rows=table.unread,
         otherKeys=list(table.other),
+        read_bytes=total - left_out,
+        total_bytes=total,
     )
 
 
@@ -135,7 +157,7 @@ ENDPOINTS: Final = (
         body=Body(AppendMetrics, not_finite=True),
         answer=Appended,
         creates=True,
-        refusals=(404,),
+        refusals=(404, 409),
     ),
     Endpoint(
         method="GET",

@@ -15,7 +15,13 @@ from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.queries import Query
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import RunPage
-from tallystick.api.texts import LONGEST_NAME, checked_characters, checked_text
+from tallystick.api.texts import (
+    LONGEST_NAME,
+    checked_alert,
+    checked_characters,
+    checked_session,
+    checked_text,
+)
 from tallystick.api.waiting import WAIT, until_changed
 from tallystick.api.workdirs import kind_of
 from tallystick.control.commands import Accepted
@@ -27,6 +33,7 @@ from tallystick.domain.ids import RunId, SessionId, SweepId
 from tallystick.domain.run import Run
 from tallystick.domain.status import ENDED_STATUSES, Status
 from tallystick.errors import InvalidError
+from tallystick.ledger.canonical import LARGEST_INTEGER
 from tallystick.projections import runs
 from tallystick.store.points import Table, latest, read_lines
 from tallystick.wire.requests import CreateRun, GpuWrap, UpdateRun
@@ -48,25 +55,34 @@ async def create(call: Call) -> Response:
 async def register(call: Call, body: CreateRun, *, sweep: str | None) -> Response:
     """Register the run of a body in `sweep`, for the two routes that can."""
     texts = call.texts()
-    in_path = "sweep" in call.path
-    command = RegisterRun(
+    workdir = await checked_workdir(call, body.workdir)
+    command = await call.prepare(
+        lambda: _registration(call, body, texts, workdir=workdir, sweep=sweep)
+    )
+    accepted = await call.services.submit(command, by=call.actor, texts=texts)
+    return await created(call, accepted, texts)
+
+
+def _registration(
+    call: Call, body: CreateRun, texts: Texts, *, workdir: str, sweep: str | None
+) -> RegisterRun:
+    """The command for a body; long texts take their time."""
+    return RegisterRun(
         run=RunId(call.services.clock.new_id("run")),
         name=texts.add(checked_text("name", body.name, longest=LONGEST_NAME)),
         command=texts.add(checked_text("command", body.command)),
-        workdir=texts.add(await checked_workdir(call, body.workdir)),
+        workdir=texts.add(workdir),
         sweep=_sweep_id(sweep),
         environment=texts.add_environment(_checked_environment(body.env)) if body.env else None,
         params=_checked_params(call, body.params) if body.params else {},
         parent=_parent_id(body.parent_run_id),
         origin_alert=checked_alert(body.origin_alert_id),
         gpuwrap=checked_gpuwrap(body.gpuwrap_config, texts),
-        session=body.chat_session_id,
-        session_of_sweep=in_path,
+        session=checked_session(body.chat_session_id),
+        session_of_sweep="sweep" in call.path,
         start=body.auto_start,
         request=call.mark(),
     )
-    accepted = await call.services.submit(command, by=call.actor, texts=texts)
-    return await created(call, accepted, texts)
 
 
 async def created(call: Call, accepted: Accepted, texts: Texts) -> Response:
@@ -126,26 +142,13 @@ def _parent_id(parent: str | None) -> RunId | None:
     return RunId(parent)
 
 
-def checked_alert(alert: str | None) -> str | None:
-    """An alert's id, or nothing."""
-    if alert is None or not alert.strip():
-        return None
-    if len(alert) > 128 or not alert.isprintable():
-        raise InvalidError(
-            "origin_alert_id: expected at most 128 printable characters; "
-            f"found {len(alert)} characters",
-            code="text_invalid",
-        )
-    return alert
-
-
 def checked_gpuwrap(config: GpuWrap | None, texts: Texts) -> Any:
     """The old GPU settings, kept as they are; raises `InvalidError` outside their ranges."""
     if config is None:
         return None
-    if config.retries is not None and config.retries < -1:
+    if config.retries is not None and not -1 <= config.retries <= LARGEST_INTEGER:
         raise InvalidError(
-            f"gpuwrap_config.retries: expected at least -1; found {config.retries}",
+            f"gpuwrap_config.retries: expected -1 to {LARGEST_INTEGER}; found {config.retries}",
             code="body_invalid",
         )
     delay = config.retry_delay_seconds
@@ -250,19 +253,25 @@ async def update(call: Call) -> Response:
     """Change name, command or working directory, before the start only (P3.4)."""
     body: UpdateRun = call.body
     texts = call.texts()
-    run = find_id(call)
-    name, command = body.name, body.command
-    workdir = None if body.workdir is None else checked_text("workdir", body.workdir)
-    edit = EditRun(
-        run=run,
-        name=None if name is None else texts.add(checked_text("name", name, longest=LONGEST_NAME)),
-        command=None if command is None else texts.add(checked_text("command", command)),
-        workdir=None if workdir is None else texts.add(await checked_workdir(call, workdir)),
-    )
+    workdir = body.workdir
+    if workdir is not None:
+        workdir = await checked_workdir(call, checked_text("workdir", workdir))
+    edit = await call.prepare(lambda: _edit(call, body, texts, workdir=workdir))
     accepted = await call.services.submit(edit, by=call.actor, texts=texts)
     assert accepted.run is not None  # noqa: S101 - an edit is about a run
     view = await full_view(call, accepted.run, receipt=accepted.receipt, warnings=call.warnings)
     return answers.json(view)
+
+
+def _edit(call: Call, body: UpdateRun, texts: Texts, *, workdir: str | None) -> EditRun:
+    """The command for a body; long texts take their time."""
+    name, command = body.name, body.command
+    return EditRun(
+        run=find_id(call),
+        name=None if name is None else texts.add(checked_text("name", name, longest=LONGEST_NAME)),
+        command=None if command is None else texts.add(checked_text("command", command)),
+        workdir=None if workdir is None else texts.add(workdir),
+    )
 
 
 def find_id(call: Call) -> RunId:

@@ -13,7 +13,7 @@ from tallystick.api.queries import Query
 from tallystick.api.routes.runs import register
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import SweepPage
-from tallystick.api.texts import LONGEST_NAME, checked_characters
+from tallystick.api.texts import LONGEST_NAME, checked_characters, checked_session
 from tallystick.api.waiting import WAIT, until_changed
 from tallystick.db.database import Transaction
 from tallystick.domain.commands import CreateSweep
@@ -43,7 +43,7 @@ async def create_wild(call: Call) -> Response:
         sweep=SweepId(call.services.clock.new_id("swp")),
         name=texts.add(name if name.strip() else _UNNAMED),
         goal=texts.add(goal),
-        session=body.chat_session_id,
+        session=checked_session(body.chat_session_id),
         request=call.mark(),
     )
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
@@ -64,7 +64,7 @@ async def _answer_again(call: Call, sweep: str, more: dict[str, Any]) -> Respons
 
 
 async def list_sweeps(call: Call) -> Response:
-    """Sweeps, newest first."""
+    """Sweeps, newest first, each with the ids of its first 50 runs."""
     limit: int = call.query["limit"]
     cursor: str | None = call.query["cursor"]
     session: str | None = call.query["chat_session_id"]
@@ -73,7 +73,7 @@ async def list_sweeps(call: Call) -> Response:
     def ask(tx: Transaction) -> tuple[list[SweepView], str | None]:
         found = sweeps.page(tx, limit=limit + 1, before=before, session=session)
         shown, after = page_of(found, limit, lambda sweep: sweep.created_seq)
-        material, ids = views.of_sweeps(tx, shown)
+        material, ids = views.of_sweeps(tx, shown, in_list=True)
         items = [views.sweep_view(sweep, material, ids.get(sweep.id, [])) for sweep in shown]
         return items, after
 
@@ -103,7 +103,7 @@ def _settled(sweep: Sweep) -> bool:
 
 
 def _view(tx: Transaction, sweep: Sweep, more: dict[str, Any]) -> SweepView:
-    material, ids = views.of_sweeps(tx, [sweep])
+    material, ids = views.of_sweeps(tx, [sweep], in_list=False)
     return views.sweep_view(sweep, material, ids.get(sweep.id, []), **more)
 
 

@@ -11,6 +11,7 @@ from tallystick.api.finding import is_id
 from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Empty, TokenPage
+from tallystick.api.texts import checked_session
 from tallystick.control.credentials import hash_of, secret_text
 from tallystick.domain import commands
 from tallystick.domain.ids import Role, SessionId, TokenId
@@ -44,7 +45,8 @@ async def create(call: Call) -> Response:
     )
     accepted = await services.submit(command, by=call.actor)
     assert accepted.token is not None  # noqa: S101 - the handler answers with what it created
-    shown = None if accepted.replayed else secret
+    # A commit that only seemed to fail is found again as a repeat: by its id it is still this one.
+    shown = secret if accepted.subject == command.token else None
     view = views.token_view(accepted.token, token=shown, receipt=accepted.receipt)
     return answers.json(view)
 
@@ -59,6 +61,7 @@ def _session(session: str | None) -> SessionId | None:
             "which nothing expanded",
             code="session_placeholder",
         )
+    checked_session(session, field="session")
     return check_session_id(session)
 
 

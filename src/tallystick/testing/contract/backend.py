@@ -21,8 +21,9 @@ from tallystick.execution.backend import (
     Supervised,
 )
 from tallystick.execution.bundle import write_bundle
-from tallystick.wire.bundle import OUTPUT_FILE, Bundle
-from tallystick.wire.observation import CommandStarted, Ended
+from tallystick.wire.bundle import JOURNAL_FILE, OUTPUT_FILE, Bundle
+from tallystick.wire.journal import load
+from tallystick.wire.observation import CommandStarted, Ended, Observation
 
 WAIT_SECONDS = 30.0
 """For conditions that come in milliseconds on a machine that is not busy."""
@@ -105,9 +106,20 @@ class Rig:
         return (handle.directory / OUTPUT_FILE).read_text()
 
 
-def handle_of(submission: Submission, native: str) -> Handle:
-    """The handle of a submitted attempt."""
-    return Handle(attempt=submission.attempt, directory=submission.directory, native=native)
+def handle_of(submission: Submission, native: str, *, journal_key: str | None = None) -> Handle:
+    """The handle of a submitted attempt; `journal_key` where no token was handed over."""
+    return Handle(
+        attempt=submission.attempt,
+        directory=submission.directory,
+        native=native,
+        journal_key=submission.supervisor_token if journal_key is None else journal_key,
+    )
+
+
+def journal_of(handle: Handle | Submission) -> tuple[Observation, ...]:
+    """What its supervisor has written down so far."""
+    key = handle.journal_key if isinstance(handle, Handle) else handle.supervisor_token
+    return load(handle.directory / JOURNAL_FILE, attempt=handle.attempt, key=key)
 
 
 class PromiseContract:
