@@ -53,6 +53,9 @@ _VALUES = ("escaped", "double", "single", "bare")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]")
 _MARK = re.compile(r"\[redacted [A-Za-z0-9_-]* [0-9a-f]{12}\]")
 
+_LAYERS = 8
+"""More than the four kinds of cut that can stand in one another."""
+
 _BEARER = re.compile(
     r"(?P<head>\bBearer\s{1,9})(?P<value>[A-Za-z0-9._~+/=-]{8,4096})", re.IGNORECASE
 )
@@ -133,12 +136,14 @@ def missing_marks(text: str, secrets: Mapping[str, str]) -> list[str]:
 
 
 def restore(text: str, secrets: Mapping[str, str]) -> str:
-    """The exact text again; a secret may itself hold the mark of one that was cut out before."""
+    """The exact text again.
 
-    def secret(match: re.Match[str]) -> str:
-        value = secrets.get(match[0])
-        if value is None or value == match[0]:
-            return match[0]
-        return restore(value, secrets) if _MARK.search(value) else value
-
-    return _MARK.sub(secret, text)
+    Later cuts can hold marks of earlier ones, or a part of one, so marks are put back until none
+    is left that is known; each kind of cut adds at most one such layer.
+    """
+    for _ in range(_LAYERS):
+        restored = _MARK.sub(lambda match: secrets.get(match[0], match[0]), text)
+        if restored == text:
+            break
+        text = restored
+    return text
