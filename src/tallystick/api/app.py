@@ -101,7 +101,7 @@ class App:
     async def still_open(self, call: Call) -> bool:
         """Whether the token of a call that goes on still opens it."""
         try:
-            await self._token(call.request.headers)
+            await self._token(call.headers)
         except TallystickError:
             return False
         return True
@@ -116,7 +116,7 @@ class App:
         except ClientDisconnect:
             return
         _add_headers(response)
-        if request.method == "HEAD":
+        if scope["method"] == "HEAD":
             response.body = b""
         await response(scope, receive, send)
 
@@ -136,22 +136,25 @@ class App:
 
     async def _pass(self, request: Request) -> Response:
         """The gate itself, every check in its order."""
-        self._check_host(request.headers)
+        headers = _headers_of(request.scope)
+        self._check_host(headers)
         endpoint, path = self._find(request)
         token = None
         if endpoint.permission is not Permission.OPEN:
-            token = await self._token(request.headers)
+            token = await self._token(headers)
             auth.check_allowed(endpoint, token, path)
             if auth.is_bound(endpoint, token, path):
                 run = path["run"]
                 auth.check_session(
                     token, await self.services.read(lambda tx: run_questions.get(tx, run))
                 )
-        values, unknown = queries.read_all(endpoint.query, request.query_params.multi_items())
+        given = request.query_params.multi_items() if request.scope["query_string"] else ()
+        values, unknown = queries.read_all(endpoint.query, given)
         call = Call(
             services=self.services,
             gate=self,
             request=request,
+            headers=headers,
             actor=auth.actor_of(token) if token is not None else auth.NOBODY,
             token=token,
             path=path,
@@ -159,7 +162,7 @@ class App:
         )
         call.warnings.extend(_unknown_parameter(name) for name in unknown)
         if endpoint.method in {"POST", "PUT"}:
-            call.raw = await self._read_body(request)
+            call.raw = await self._read_body(request, headers)
         if endpoint.body is not None:
             call.body, notices = await self._parse(endpoint, call.raw)
             call.warnings.extend(notices)
@@ -209,19 +212,24 @@ class App:
                 self._tokens.keep(digest, token, generation=generation)
         return auth.check_usable(token, now=self.services.clock.now())
 
-    async def _read_body(self, request: Request) -> bytes:
+    async def _read_body(self, request: Request, headers: Mapping[str, str]) -> bytes:
         """The whole body; raises `TooLargeError` as soon as it is too large."""
         limit = self._max_body_bytes
-        announced = request.headers.get("content-length", "")
+        announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
         parts, size = [], 0
-        async for part in request.stream():
+        while True:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                raise ClientDisconnect
+            part: bytes = message.get("body", b"")
             size += len(part)
             if size > limit:
                 raise _too_large(limit)
             parts.append(part)
-        return b"".join(parts)
+            if not message.get("more_body", False):
+                return b"".join(parts)
 
     async def _parse(self, endpoint: Endpoint, raw: bytes) -> tuple[Any, list[Notice]]:
         """The body in the shape that the endpoint declares."""
@@ -237,11 +245,20 @@ def create_app(services: Services) -> App:
     return App(services, ENDPOINTS)
 
 
+def _headers_of(scope: Scope) -> dict[str, str]:
+    """The headers by lower-case name; of one that is sent twice, the first counts."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in reversed(scope["headers"])
+    }
+
+
 def _choose(match: Match, method: str) -> Endpoint:
     """The endpoint for a method; HEAD is a GET whose answer has no body."""
     endpoint = match.methods.get("GET" if method == "HEAD" else method)
     if endpoint is None or (method == "HEAD" and endpoint.streams):
-        allowed = sorted(match.methods)
+        offered = [name for name, item in match.methods.items() if not item.hidden]
+        allowed = sorted(offered or match.methods)
         raise problems.MethodError(
             f"this path does not know {method}; expected {' or '.join(allowed)}",
             next_actions=tuple(f"{name} {match.methods[name].path}" for name in allowed),

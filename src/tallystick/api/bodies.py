@@ -98,11 +98,7 @@ def parse(raw: bytes, *, not_finite: bool = False) -> Any:
     """JSON text as values; raises `InvalidError` for what is not exactly JSON in UTF-8."""
     try:
         text = raw.decode("utf-8")
-        document = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=None if not_finite else _refuse_constant,
-        )
+        document = (_LENIENT if not_finite else _STRICT).decode(text)
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} is not UTF-8") from None
     except json.JSONDecodeError as error:
@@ -189,6 +185,10 @@ def _refuse_surrogates(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _refuse_surrogates(item)
+
+
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_LENIENT: Final = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _malformed(why: str) -> InvalidError:

@@ -47,6 +47,8 @@ class Call:
     services: Services
     gate: Gate
     request: Request
+    headers: Mapping[str, str]
+    """By lower-case name; of one that is sent twice, the first."""
     actor: Actor
     """From the credential, never from the body (P1.4)."""
     token: Token | None
@@ -83,7 +85,7 @@ class Call:
 
     def idempotency_key(self) -> str | None:
         """The caller's name for this request; raises `InvalidError` when it cannot be one."""
-        key = self.request.headers.get("idempotency-key")
+        key = self.headers.get("idempotency-key")
         if key is None:
             return None
         if not 1 <= len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):

@@ -1,6 +1,6 @@
 """Parameters of a query: declared once, for reading them and for the OpenAPI document."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,8 @@ class Query:
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    pattern: str = ""
+    """What the route makes of a text beyond its length, for the OpenAPI document."""
 
     def read(self, text: str) -> int | bool | str:
         """The value in `text`; raises `InvalidError` saying what was expected and found."""
@@ -78,6 +80,8 @@ class Query:
         shape: dict[str, Any] = {"type": kinds[self.kind]}
         if self.kind is str:
             shape |= {"enum": list(self.choices)} if self.choices else {"maxLength": LONGEST_TEXT}
+        if self.pattern:
+            shape["pattern"] = self.pattern
         for key, value in (
             ("minimum", self.minimum),
             ("maximum", self.maximum),
@@ -95,9 +99,11 @@ class Query:
 
 
 def read_all(
-    declared: Sequence[Query], given: Iterable[tuple[str, str]]
+    declared: Sequence[Query], given: Sequence[tuple[str, str]]
 ) -> tuple[dict[str, Any], list[str]]:
     """Values by name, defaults filled in, and the names that are not declared."""
+    if not declared and not given:
+        return {}, []
     by_name = {query.name: query for query in declared}
     values: dict[str, Any] = {query.name: query.default for query in declared}
     seen: set[str] = set()

@@ -7,6 +7,7 @@ commands go through the handler; nothing blocks the event loop.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -52,6 +53,17 @@ class Handler(Protocol):
 def loop_time() -> float:
     """Seconds on the event loop's own clock, which only moves forwards."""
     return asyncio.get_running_loop().time()
+
+
+def _hand_over(future: "Future[Accepted]", answer: "asyncio.Future[Accepted]") -> None:
+    """From the writer to whoever waits, if anybody still does."""
+    if answer.done():
+        return
+    error = future.exception()
+    if error is None:
+        answer.set_result(future.result())
+    else:
+        answer.set_exception(error)
 
 
 def _readers() -> ThreadPoolExecutor:
@@ -106,9 +118,16 @@ class Services:
 
     async def submit(self, command: Command, *, by: Actor, texts: Texts | None = None) -> Accepted:
         """Have a command decided and committed; raises its refusal."""
-        future = self.handler.submit(command, by=by, texts=texts)
-        # A caller that went away must not cancel what the writer is about to answer.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Accepted] = loop.create_future()
+
+        def done(future: "Future[Accepted]") -> None:  # on the writer's thread
+            with suppress(RuntimeError):  # the loop was closed since: nobody waits there any more
+                loop.call_soon_threadsafe(_hand_over, future, answer)
+
+        # A caller that went away cancels `answer`, never what the writer is about to commit.
+        self.handler.submit(command, by=by, texts=texts).add_done_callback(done)
+        return await answer
 
     def close(self) -> None:
         """End the pools; may be repeated."""

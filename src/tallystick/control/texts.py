@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from tallystick.clock import Clock
 from tallystick.control.redaction import redact, redact_environment
 from tallystick.domain.ids import Text
 from tallystick.ledger.canonical import commit
 from tallystick.ledger.ledger import Payload
+
+SALT_BYTES: Final = 16
 
 
 class Texts:
@@ -19,7 +22,7 @@ class Texts:
     def __init__(self, clock: Clock) -> None:
         """Salts come from `clock`."""
         self._clock = clock
-        self._salt = clock.token_bytes(16)
+        self._salt = clock.token_bytes(SALT_BYTES)
         self.payloads: list[Payload] = []
         self.secrets: dict[str, str] = {}
         """Values by mark; written to the run's own 0600 file, and nowhere else."""
@@ -29,7 +32,8 @@ class Texts:
     def add(self, text: str) -> Text:
         """Redact, commit and keep `text`."""
         result = redact(text, salt=self._salt)
-        self.secrets.update(result.secrets)
+        if result.secrets:
+            self.secrets.update(result.secrets)
         return self._keep(result.text)
 
     def add_environment(self, environment: Mapping[str, str]) -> Text:
@@ -45,8 +49,8 @@ class Texts:
     def _keep(self, text: str) -> Text:
         """Commit to the bytes of a text that is safe to store."""
         content = text.encode("utf-8", "replace")  # a lone surrogate has no bytes
-        salt = self._clock.token_bytes(16)
+        salt = self._clock.token_bytes(SALT_BYTES)
         commitment = commit(salt, content)
         self.payloads.append(Payload(c=commitment.c, salt=salt, bytes=content))
-        self.known[commitment.c] = content.decode()
+        self.known[commitment.c] = text if text.isascii() else content.decode()
         return Text(commitment.c, commitment.n)

@@ -27,6 +27,7 @@ from tallystick.db.database import (
     Turn,
     closed_error,
 )
+from tallystick.db.sqlite_bulk import Bulk, SqliteTransaction, driver_of
 from tallystick.errors import CorruptLedgerError, TallystickError, UnavailableError
 
 RETRY_SECONDS: Final = 0.02
@@ -39,8 +40,12 @@ _WRITER_PRAGMAS: Final = (
     "PRAGMA recursive_triggers=ON",  # else INSERT OR REPLACE would slip past append-only triggers
     "PRAGMA cache_size=-16384",  # 16 MiB: a group's index pages stay in memory between commits
     "PRAGMA journal_size_limit=67108864",  # a log that a long read let grow shrinks to 64 MiB
+    "PRAGMA wal_autocheckpoint=8000",  # 32 MiB: pages that many commits change are copied once
 )
 _READER_PRAGMAS: Final = ("PRAGMA query_only=ON",)
+
+_INDEX_BYTES: Final = 65_536
+"""By so much the index of a log grows at a time, with the page that it begins on."""
 
 _STORAGE_CODES: Final = frozenset(
     {
@@ -66,6 +71,7 @@ class SqliteDatabase:
         cannot be opened, CorruptLedgerError when it is not a SQLite database.
         """
         self._statements = Statements(dialect="sqlite")
+        self._bulk = Bulk()
         self._bell = Bell()
         self._turn = Turn()
         self._closed = False  # guarded by _turn
@@ -96,7 +102,7 @@ class SqliteDatabase:
     def write(self) -> Iterator[Transaction]:
         """A write block on the one write connection."""
         with self._writing() as connection:
-            yield CoreTransaction(connection, self._statements)
+            yield SqliteTransaction(connection, self._statements, self._bulk)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -175,8 +181,7 @@ def _begin_deferred(connection: Connection) -> None:
 
 def _enter_wal(connection: Connection, *, tries: int) -> None:
     pause = threading.Event()
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - the engine above makes these
+    raw = driver_of(connection)
     while True:
         tries -= 1
         try:
@@ -245,7 +250,7 @@ def _explain(error: BaseException | None, *, path: Path) -> TallystickError | No
             hint="Try again; if it lasts, find the holder with `fuser` on the file and end it.",
             **facts,
         )
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _has_no_room(path)):
         return UnavailableError(
             f"The disk that holds {path} is full; nothing was changed.",
             code="storage_full",
@@ -267,3 +272,12 @@ def _explain(error: BaseException | None, *, path: Path) -> TallystickError | No
             **facts,
         )
     return None
+
+
+def _has_no_room(path: Path) -> bool:
+    """Whether the disk is full: of the index of its log, SQLite only says that it failed."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _INDEX_BYTES

@@ -13,6 +13,7 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from tallystick.domain import events
 from tallystick.domain.events import Event
+from tallystick.domain.ids import Text
 from tallystick.errors import CorruptLedgerError
 
 EVENT_TYPES: Mapping[str, type[Event]] = {shape.type: shape for shape in get_args(Event)}
@@ -43,20 +44,23 @@ def _encode_fields(value: Any) -> dict[str, Any]:
     out = {}
     for field, default in _defaults(cast("Hashable", type(value))):
         item = getattr(value, field)
-        if item is None or (item == default and default is not dataclasses.MISSING):
+        if item is None or item is default or item == default:
             continue
-        out[field] = _encode(item)
+        kind = type(item)
+        out[field] = item if kind is str or kind is int or kind is bool else _encode(item)
     return out
 
 
 def _encode(item: Any) -> Any:
     """One value."""
+    if type(item) is Text:  # by far the most
+        return {"c": item.c, "n": item.n}
     if isinstance(item, str | int):
         return item.value if isinstance(item, StrEnum) else item
-    if dataclasses.is_dataclass(item):
-        return _encode_fields(item)
     if isinstance(item, Mapping):
         return {key: _encode(inner) for key, inner in item.items()}
+    if dataclasses.is_dataclass(item):
+        return _encode_fields(item)
     return [_encode(inner) for inner in item]
 
 

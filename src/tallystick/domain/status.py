@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 
 
 class Phase(StrEnum):
@@ -36,7 +37,8 @@ class Status(StrEnum):
     STOPPED = "stopped"
 
 
-_STATUSES = tuple(status.value for status in Status)
+_PLACES = {status: place for place, status in enumerate(Status)}
+_counts = attrgetter(*(status.value for status in Status))
 
 ENDED_STATUSES = frozenset({Status.FINISHED, Status.FAILED, Status.STOPPED})
 
@@ -59,9 +61,12 @@ def flatten(phase: Phase, outcome: Outcome | None, *, started: bool) -> Status:
     return Status.QUEUED if phase is Phase.QUEUED else Status.READY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
-    """How many runs have each status word; moved by the facts, never counted again."""
+    """How many runs have each status word; moved by the facts, never counted again.
+
+    Its fields are the words, in the order in which `Status` names them.
+    """
 
     ready: int = 0
     queued: int = 0
@@ -75,12 +80,12 @@ class Tally:
         """One run went from `before` to `after`; None stands for outside."""
         if before == after:
             return self
-        counts = {status: getattr(self, status) for status in _STATUSES}
+        counts = list(_counts(self))
         if before is not None:
-            counts[before] -= 1
+            counts[_PLACES[before]] -= 1
         if after is not None:
-            counts[after] += 1
-        return Tally(**counts)
+            counts[_PLACES[after]] += 1
+        return Tally(*counts)
 
     @property
     def total(self) -> int:

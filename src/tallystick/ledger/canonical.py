@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from tallystick.errors import InvalidError
@@ -21,7 +22,7 @@ JSON: TypeAlias = "str | int | bool | Sequence[JSON] | Mapping[str, JSON] | None
 LARGEST_INTEGER = 2**53 - 1  # the last whole number that every JSON reader keeps exact (RFC 7493)
 DEEPEST = 16  # levels of nesting; far above need, far below any parser's own limit
 
-_is_key = re.compile(r"[ -~]{1,128}").fullmatch
+_KEY = re.compile(r"[ -~]{1,128}")
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 )
@@ -78,11 +79,21 @@ def check_text(value: Any, where: str) -> None:
             raise _refused(where, "text that is valid Unicode", value) from error
 
 
+@lru_cache(maxsize=1024)  # the same few names stand in every entry
+def _is_key(key: str) -> bool:
+    return _KEY.fullmatch(key) is not None
+
+
 def _check_object(value: dict[Any, Any], where: str, depth: int) -> None:
     for key, item in value.items():
-        if type(key) is not str or _is_key(key) is None:
+        if type(key) is not str or not _is_key(key):
             raise _refused(f"a key of {where}", "1 to 128 printable ASCII characters", key)
-        if type(item) is str and item.isascii():
+        kind = type(item)
+        if kind is str:
+            plain = item.isascii()
+        else:
+            plain = kind is int and -LARGEST_INTEGER <= item <= LARGEST_INTEGER
+        if plain:
             continue  # by far the most values: no path is spelled out for them
         check_plain(item, f"{where}.{key}", depth)
 

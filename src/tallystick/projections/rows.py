@@ -9,6 +9,7 @@ import json
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, RowMapping, String, Table
@@ -30,6 +31,13 @@ class _Field:
     dump: Callable[[Any], Any] | None
     load: Callable[[Any], Any] | None
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where the value of each column is found in the state."""
+        if len(self.columns) == 1:
+            return (self.name,)
+        return tuple(f"{self.name}.{part}" for part in _TALLY_FIELDS)
+
 
 class Shape(Generic[S]):
     """One table for one kind of state, keyed by the state's `id`."""
@@ -49,6 +57,9 @@ class Shape(Generic[S]):
             _field(field.name, hints[field.name])
             for field in dataclasses.fields(state_type)  # type: ignore[arg-type]
         )
+        self._values = attrgetter(*(path for field in self._fields for path in field.paths))
+        self._columns = tuple(column.name for field in self._fields for column in field.columns)
+        self._dumps = tuple((f.name, f.dump) for f in self._fields if f.dump is not None)
         columns = [column for field in self._fields for column in field.columns]
         self.table = Table(name, metadata, *columns)
         for columns_of_index in indexes:
@@ -59,16 +70,11 @@ class Shape(Generic[S]):
 
     def dump(self, state: S) -> dict[str, Any]:
         """The row of a state."""
-        row: dict[str, Any] = {}
-        for field in self._fields:
-            value = getattr(state, field.name)
-            if field.dump is not None and value is not None:
-                value = field.dump(value)
-            if isinstance(value, Tally):
-                for part in _TALLY_FIELDS:
-                    row[f"{field.name}_{part}"] = getattr(value, part)
-            else:
-                row[field.name] = value
+        row = dict(zip(self._columns, self._values(state), strict=True))
+        for name, dump in self._dumps:
+            value = row[name]
+            if value is not None:
+                row[name] = dump(value)
         return row
 
     def load(self, row: RowMapping | Mapping[str, Any]) -> S:
@@ -140,6 +146,8 @@ def _load_text(value: str) -> Text:
 
 
 def _dump_json(value: Any) -> str:
+    if not value:
+        return "[]" if isinstance(value, tuple) else "{}"
     plain = list(value) if isinstance(value, tuple) else dict(value)
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 

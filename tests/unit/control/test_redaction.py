@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tallystick.control import redaction
 from tallystick.control.redaction import (
     mark_of,
     missing_marks,
@@ -174,3 +175,17 @@ def test_a_long_text_takes_no_more_than_its_length(piece: str) -> None:
     text = piece * 20_000  # quadratic behaviour would take minutes, and fail by the time limit
     result = redact(text, salt=SALT)
     assert restore(result.text, result.secrets) == text
+
+
+PATTERNS = (
+    redaction._USERINFO,
+    redaction._BEARER,
+    redaction._KNOWN_FORMATS,
+    redaction._NAMED,
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(PATTERNS).flatmap(st.from_regex), st.text(max_size=3))
+def test_the_net_lets_no_text_pass_that_a_pattern_matches(text: str, before: str) -> None:
+    assert redaction._SIGN.search((before + text).casefold()) is not None
