@@ -85,14 +85,17 @@ class App:
         self._tokens = auth.TokenCache(time.monotonic)
         self._host = services.settings.server.host
         self._max_body_bytes = services.settings.server.max_body_bytes
-        self._document = answers.encode(
-            openapi.document(self.routes.endpoints, version=services.version)
-        )
+        self._document: bytes | None = None
 
-    @property
-    def document(self) -> bytes:
-        """The OpenAPI document, as JSON."""
+    async def document(self) -> bytes:
+        """The OpenAPI document, as JSON; made for the first who asks, not at every start."""
+        if self._document is None:
+            self._document = await self.services.parse(self._describe)
         return self._document
+
+    def _describe(self) -> bytes:
+        found = openapi.document(self.routes.endpoints, version=self.services.version)
+        return answers.encode(found)
 
     def forget_tokens(self) -> None:
         """Look every token up again: one was revoked."""

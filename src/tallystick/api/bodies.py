@@ -30,7 +30,8 @@ from tallystick.wire.views import Warning as Notice
 
 T = TypeVar("T")
 
-_CONFIG = ConfigDict(strict=True, extra="ignore", use_attribute_docstrings=True)
+_CONFIG: Final = ConfigDict(strict=True, extra="ignore")
+_DOCUMENTED: Final = _CONFIG | ConfigDict(use_attribute_docstrings=True)
 _SCALARS: Final = frozenset({"str", "int", "float", "bool", "none"})
 _LONGEST_SHOWN: Final = 80  # characters of a found value: an error message is no place for a body
 
@@ -38,11 +39,18 @@ Known: TypeAlias = "Mapping[str, Known | None]"
 """Field names, with the fields of the objects that they hold."""
 
 
-def documented(shape: type[Any]) -> type[Any]:
-    """Let pydantic read a stdlib dataclass strictly and its docstrings as descriptions."""
+def strict(shape: type[Any]) -> type[Any]:
+    """Let pydantic read a stdlib dataclass strictly."""
     for part in nested(shape):
         if "__pydantic_config__" not in vars(part):
             with_config(_CONFIG)(part)
+    return shape
+
+
+def documented(shape: type[Any]) -> type[Any]:
+    """The same with its docstrings as descriptions; reading them from the source takes its time."""
+    for part in nested(shape):
+        with_config(_DOCUMENTED)(part)
     return shape
 
 
@@ -73,7 +81,7 @@ class Body(Generic[T]):
 
     def __post_init__(self) -> None:
         """Build the validator, at import."""
-        object.__setattr__(self, "adapter", TypeAdapter(documented(self.shape)))
+        object.__setattr__(self, "adapter", TypeAdapter(strict(self.shape)))
         object.__setattr__(self, "known", _known(self.shape))
 
     def read(self, raw: bytes) -> tuple[T, list[Notice]]:

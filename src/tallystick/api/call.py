@@ -26,8 +26,7 @@ LONGEST_KEY: Final = 255
 class Gate(Protocol):
     """What a route may ask of the gate that it came through."""
 
-    @property
-    def document(self) -> bytes:
+    async def document(self) -> bytes:
         """The OpenAPI document, as JSON."""
         ...
 

@@ -4,6 +4,7 @@ Version 3.0.3, because the swagger-ui that is served without a network reads no 
 are described as they are, so that a checker may hold the server to them.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ class _Generator(GenerateJsonSchema):
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         inner = self.generate_inner(schema["schema"])
+        if "enum" in inner:  # null has to be among the values too, says OpenAPI 3.0.3
+            inner = inner | {"enum": [*inner["enum"], None]}
         return {"allOf": [inner], "nullable": True} if "$ref" in inner else inner | _NULLABLE
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
@@ -54,6 +57,21 @@ class _Generator(GenerateJsonSchema):
 
 
 _NULLABLE: Final = {"nullable": True}
+
+_PLAIN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "application/json": {"type": "object"},
+    "text/event-stream": {
+        "type": "object",
+        "description": "One event of the stream.",
+        "required": ["id", "data"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]+$"},
+            "event": {"type": "string"},
+            "data": {"type": "string", "description": "A JSON object."},
+        },
+    },
+}
+"""Answers without a shape; those of other media types are text or bytes."""
 
 
 def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
@@ -63,7 +81,9 @@ def document(endpoints: Iterable[Endpoint], *, version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in shown:
         path = endpoint.path.replace("*}", "}")
-        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(
+            endpoint, schemas, components
+        )
     return {
         "openapi": "3.0.3",
         "info": {
@@ -95,18 +115,31 @@ def _schemas(endpoints: list[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]
             answer: TypeAdapter[Any] = TypeAdapter(endpoint.answer)
             inputs.append((_key(endpoint), "serialization", answer))
         if endpoint.body is not None:
-            inputs.append((_key(endpoint), "validation", endpoint.body.adapter))
+            body: TypeAdapter[Any] = TypeAdapter(documented(endpoint.body.shape))
+            inputs.append((_key(endpoint), "validation", body))
     schemas, definitions = TypeAdapter.json_schemas(
         inputs, ref_template=_REF, schema_generator=_Generator
     )
-    return dict(schemas), dict(definitions.get("$defs", {}))
+    components: dict[str, Any] = dict(definitions.get("$defs", {}))
+    bodies = [endpoint.body.shape for endpoint in endpoints if endpoint.body is not None]
+    for shape in set().union(*map(nested, bodies)):
+        _narrow(components[shape.__name__]["properties"], shape)
+    return dict(schemas), components
+
+
+def _narrow(properties: dict[str, Any], shape: type[Any]) -> None:
+    """Add what the fields of a body say of their values beyond the type."""
+    for item in dataclasses.fields(shape):
+        properties[item.name] |= item.metadata.get("schema", {})
 
 
 def _key(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
-def _operation(endpoint: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+def _operation(
+    endpoint: Endpoint, schemas: Mapping[Any, Any], components: Mapping[str, Any]
+) -> dict[str, Any]:
     """One operation."""
     description = _clean(endpoint.route.__doc__ or "")
     is_open = endpoint.permission is Permission.OPEN
@@ -122,6 +155,8 @@ def _operation(endpoint: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]
     }
     if endpoint.body is not None:
         schema = schemas[(_key(endpoint), "validation")]
+        if endpoint.body.refuse_unknown:
+            schema = components[schema["$ref"].rpartition("/")[2]] | {"additionalProperties": False}
         operation["requestBody"] = {
             "required": not endpoint.body.optional,
             "content": {"application/json": {"schema": schema}},
@@ -170,7 +205,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
             _header(
                 "Last-Event-ID",
                 "Go on after this event.",
-                {"type": "string", "pattern": "^[0-9]{1,18}$"},
+                {"type": "string", "pattern": "^[0-9]{0,18}$"},
             )
         )
     return parameters
@@ -188,10 +223,10 @@ def _header(name: str, description: str, schema: dict[str, Any]) -> dict[str, An
 
 def _responses(endpoint: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     """The answer, and every refusal that the endpoint can give."""
-    schema = {"type": "string"} if endpoint.media_type != "application/json" else {"type": "object"}
+    schema = _PLAIN.get(endpoint.media_type, {"type": "string"})
     if endpoint.answer is not None:
         schema = schemas[(_key(endpoint), "serialization")]
-    content: dict[str, Any] = {endpoint.media_type: {"schema": schema}}
+    content: dict[str, Any] = {endpoint.media_type: {"schema": dict(schema)}}
     for media_type in endpoint.also:
         kind = "object" if media_type == "application/json" else "string"
         content[media_type] = {"schema": {"type": kind}}

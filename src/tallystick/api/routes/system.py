@@ -72,7 +72,7 @@ async def docs_file(call: Call) -> Response:
 
 async def openapi_json(call: Call) -> Response:
     """This document."""
-    return answers.raw_json(call.gate.document)
+    return answers.raw_json(await call.gate.document())
 
 
 async def llms_txt(call: Call) -> Response:
