@@ -31,6 +31,9 @@ from tallystick.store.series import Series
 
 T = TypeVar("T")
 
+LISTED_BYTES: Final = 16 * 1024 * 1024
+"""About ten thousand runs of ordinary length."""
+
 READERS: Final = 8
 """Threads that read: more than cores usually, because they wait for disks."""
 
@@ -78,6 +81,10 @@ def _workdirs() -> Workdirs:
     return Workdirs(loop_time)
 
 
+def _listed() -> Kept:
+    return Kept(LISTED_BYTES)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """The parts of one server; built by the composition root."""
@@ -103,6 +110,8 @@ class Services:
     workdirs: Workdirs = field(default_factory=_workdirs)
     metrics: Kept = field(default_factory=Kept)
     """Answers made from metric files."""
+    listed: Kept = field(default_factory=_listed)
+    """Runs as lists show them, each by the entry that moved it last."""
 
     async def read(self, question: Callable[[Transaction], T]) -> T:
         """Ask the database, in one snapshot, on another thread."""

@@ -60,6 +60,8 @@ class Shape(Generic[S]):
         self._values = attrgetter(*(path for field in self._fields for path in field.paths))
         self._columns = tuple(column.name for field in self._fields for column in field.columns)
         self._dumps = tuple((f.name, f.dump) for f in self._fields if f.dump is not None)
+        self._loads = tuple((f.name, f.load) for f in self._fields if f.load is not None)
+        self._tallies = tuple(f.name for f in self._fields if len(f.columns) > 1)
         columns = [column for field in self._fields for column in field.columns]
         self.table = Table(name, metadata, *columns)
         for columns_of_index in indexes:
@@ -78,18 +80,14 @@ class Shape(Generic[S]):
         return row
 
     def load(self, row: RowMapping | Mapping[str, Any]) -> S:
-        """The state of a row."""
-        values: dict[str, Any] = {}
-        for field in self._fields:
-            if len(field.columns) > 1:
-                values[field.name] = Tally(
-                    **{part: row[f"{field.name}_{part}"] for part in _TALLY_FIELDS}
-                )
-                continue
-            value = row[field.name]
-            if field.load is not None and value is not None:
-                value = field.load(value)
-            values[field.name] = value
+        """The state of a row that has the table's columns, in their order."""
+        values = dict(zip(self._columns, row.values(), strict=True))
+        for name, load in self._loads:
+            value = values[name]
+            if value is not None:
+                values[name] = load(value)
+        for name in self._tallies:
+            values[name] = Tally(*(values.pop(f"{name}_{part}") for part in _TALLY_FIELDS))
         return self._state_type(**values)
 
 
@@ -124,7 +122,7 @@ def _conversion(
         return String, _dump_json, _load_tuple
     if hint is str:
         return String, None, None
-    return String, _dump_json, json.loads
+    return String, _dump_json, _load_mapping
 
 
 def _plain(hint: Any) -> Any:
@@ -153,4 +151,8 @@ def _dump_json(value: Any) -> str:
 
 
 def _load_tuple(value: str) -> tuple[Any, ...]:
-    return tuple(json.loads(value))
+    return () if value == "[]" else tuple(json.loads(value))
+
+
+def _load_mapping(value: str) -> Any:
+    return {} if value == "{}" else json.loads(value)

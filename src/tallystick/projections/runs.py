@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from tallystick.db.database import Transaction
 from tallystick.domain.ids import RunId, SessionId, SweepId
@@ -32,13 +33,39 @@ def get(tx: Transaction, run: str) -> Run | None:
 
 def many(tx: Transaction, ids: Sequence[str]) -> list[Run]:
     """The runs that exist among `ids`, in no particular order."""
+    if not ids:
+        return []
     rows = tx.fetch(select(shape.table).where(_t.id.in_(ids)))
     return [shape.load(row) for row in rows]
 
 
+class Place(NamedTuple):
+    """Where a run stands in a list, and the entry that moved it last."""
+
+    id: str
+    created_seq: int
+    changed_seq: int
+
+
 def page(tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None = None) -> list[Run]:
     """At most `limit` runs, newest first, registered before ledger position `before`."""
-    statement = select(shape.table).order_by(_t.created_seq.desc()).limit(limit)
+    statement = _paged(select(shape.table), wanted, limit=limit, before=before)
+    return [shape.load(row) for row in tx.fetch(statement)]
+
+
+def places(
+    tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None = None
+) -> list[Place]:
+    """The same runs, by no more than what tells whether anything about them is new."""
+    chosen = select(_t.id, _t.created_seq, _t.changed_seq)
+    rows = tx.fetch(_paged(chosen, wanted, limit=limit, before=before))
+    return [Place(*row.values()) for row in rows]
+
+
+def _paged(
+    chosen: Select[Any], wanted: RunFilter, *, limit: int, before: int | None
+) -> Select[Any]:
+    statement = chosen.order_by(_t.created_seq.desc()).limit(limit)
     if wanted.sweep is not None:
         statement = statement.where(_t.sweep == wanted.sweep)
     if wanted.session is not None:
@@ -49,7 +76,7 @@ def page(tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None =
         statement = statement.where(_t.archived.is_(wanted.archived))
     if before is not None:
         statement = statement.where(_t.created_seq < before)
-    return [shape.load(row) for row in tx.fetch(statement)]
+    return statement
 
 
 def ids_of_sweep(tx: Transaction, sweep: str, *, limit: int) -> list[RunId]:

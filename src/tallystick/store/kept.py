@@ -36,10 +36,11 @@ class Kept:
         found = self.get(key)
         if found is None:
             found = make()
-            self._keep(key, found)
+            self.keep(key, found)
         return found
 
-    def _keep(self, key: Hashable, answer: bytes) -> None:
+    def keep(self, key: Hashable, answer: bytes) -> None:
+        """Hold an answer for the next who asks, unless it is larger than all there is room for."""
         if len(answer) > self._most_bytes:
             return
         with self._lock:

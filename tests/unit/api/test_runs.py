@@ -278,6 +278,36 @@ def test_what_a_list_costs_does_not_grow_with_its_length(api: Api) -> None:
     assert counts[0] == counts[1] <= 4
 
 
+def test_a_list_shows_each_run_as_it_is_now_however_often_it_was_asked_for(api: Api) -> None:
+    sweep = api.sweep()["id"]
+    made = [api.register(sweep_id=sweep)["id"] for _ in range(3)]
+
+    def listed() -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = api.get(f"/runs?sweep_id={sweep}&archived=true")
+        return runs
+
+    assert listed() == listed()
+    api.call("PUT", f"/runs/{made[0]}", json={"name": "renamed"})
+    api.post(f"/runs/{made[1]}/stop")
+    api.post(f"/runs/{made[2]}/archive")
+    newest, middle, oldest = listed()
+    assert (oldest["name"], middle["status"], newest["is_archived"]) == ("renamed", "stopped", True)
+    alone = [api.get(f"/runs/{run}") for run in made[::-1]]
+    for entry, whole in zip(listed(), alone, strict=True):
+        differing = {name for name in whole if whole[name] != entry[name]}
+        assert differing <= {"env", "queue_position", "metrics"}
+
+
+def test_a_list_that_nothing_moved_asks_one_question(api: Api) -> None:
+    sweep = api.sweep()["id"]
+    for _ in range(5):
+        api.register(sweep_id=sweep)
+    api.get(f"/runs?sweep_id={sweep}")
+    with Counting(api) as counting:
+        assert len(api.get(f"/runs?sweep_id={sweep}")) == 5
+    assert counting.statements <= 2, "the page; and the token now and then"
+
+
 class Counting:
     """Counts the statements that reads send to the database."""
 

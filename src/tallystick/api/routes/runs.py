@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from starlette.responses import Response
 
 from tallystick.api import answers, params, views
@@ -35,6 +36,7 @@ from tallystick.domain.status import ENDED_STATUSES, Status
 from tallystick.errors import InvalidError
 from tallystick.ledger.canonical import LARGEST_INTEGER
 from tallystick.projections import runs
+from tallystick.store.kept import Kept
 from tallystick.store.points import Table, latest, read_lines
 from tallystick.wire.requests import CreateRun, GpuWrap, UpdateRun
 from tallystick.wire.views import RunView
@@ -187,10 +189,11 @@ async def list_runs(call: Call) -> Response:
     limit: int = call.query["limit"]
     cursor: str | None = call.query["cursor"]
     wanted, before = _filter(call.query), position_of(cursor)
+    kept = call.services.listed
     items, after = await call.services.read(
-        lambda tx: _page(tx, wanted, limit=limit, before=before)
+        lambda tx: _page(tx, wanted, kept, limit=limit, before=before)
     )
-    return answers.json(items if cursor is None else RunPage(items=items, next_cursor=after))
+    return answers.json(items if cursor is None else {"items": items, "next_cursor": after})
 
 
 def _filter(query: Mapping[str, Any]) -> runs.RunFilter:
@@ -205,12 +208,22 @@ def _filter(query: Mapping[str, Any]) -> runs.RunFilter:
 
 
 def _page(
-    tx: Transaction, wanted: runs.RunFilter, *, limit: int, before: int | None
-) -> tuple[list[RunView], str | None]:
-    found = runs.page(tx, wanted, limit=limit + 1, before=before)
-    shown, after = page_of(found, limit, lambda run: run.created_seq)
-    material = views.of_runs(tx, shown, in_list=True)
-    return [views.run_view(run, material, in_list=True) for run in shown], after
+    tx: Transaction, wanted: runs.RunFilter, kept: Kept, *, limit: int, before: int | None
+) -> tuple[list[orjson.Fragment], str | None]:
+    """A page whose runs are shown from memory, but for those that an entry has moved since.
+
+    All that a list says of a run follows from the entries of its stream, and so does the key.
+    """
+    found = runs.places(tx, wanted, limit=limit + 1, before=before)
+    shown, after = page_of(found, limit, lambda place: place.created_seq)
+    items = {place.id: kept.get((place.id, place.changed_seq)) for place in shown}
+    moved = runs.many(tx, [run for run, item in items.items() if item is None])
+    material = views.of_runs(tx, moved, in_list=True)
+    for run in moved:
+        item = answers.encode(views.run_view(run, material, in_list=True))
+        kept.keep((run.id, run.changed_seq), item)
+        items[run.id] = item
+    return [orjson.Fragment(item) for item in items.values() if item is not None], after
 
 
 async def get(call: Call) -> Response:
