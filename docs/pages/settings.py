@@ -79,5 +79,9 @@ def _variables() -> Iterator[tuple[str, str]]:
             client_config.SESSION_VARIABLES,
             "The conversation, as agents set it. Whoever has one gets the agents' token file.",
         ),
+        (
+            (client_config.KNOWN_LEDGERS_VARIABLE,),
+            f"Where newest checkpoints are pinned; else `{client_config.KNOWN_LEDGERS}`.",
+        ),
     ):
         yield ", ".join(map(code, names)), meaning

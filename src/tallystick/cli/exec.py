@@ -92,11 +92,11 @@ def execute(
 ) -> None:
     """Run a command as a registered run: its output, its exit status.
 
-    A command that a signal ended gives 128 + the signal's number, as in a shell.
+    A command that a signal ended gives 128 + the signal's number, as in a shell. Where the ledger
+    is not the one that was seen before, both its notes are printed and the exit status is 4.
     """
     from tallystick.cli.registration import Registration, register
 
-    client = options.client_for(session)
     said = Registration(
         words=tuple(command or ()),
         sweep=sweep,
@@ -105,15 +105,18 @@ def execute(
         env=tuple(env or ()),
         params=tuple(param or ()),
     )
-    interrupts = Interrupts()
-    try:
-        run = register(client, said)
-        output.warn(run.warnings)
-        output.note(f"{run.id} {run.status} in sweep {run.sweep_id}")
-        status = _attend(client, run, interrupts, as_json=as_json)
-    finally:
-        interrupts.restore()
-    raise typer.Exit(status)
+    with options.creating(session) as client:
+        interrupts = Interrupts()
+        try:
+            run = register(client, said)
+            output.warn(run.warnings)
+            output.note(f"{run.id} {run.status} in sweep {run.sweep_id}")
+            if client.contradiction:  # told now, not only hours later; the run goes on
+                output.complain(client.contradiction)
+            status = _attend(client, run, interrupts, as_json=as_json)
+        finally:
+            interrupts.restore()
+        raise typer.Exit(status)
 
 
 def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json: bool) -> int:

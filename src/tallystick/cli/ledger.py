@@ -1,24 +1,31 @@
-"""`tally ledger`: verify it, export it, show its head, prove an entry.
+"""`tally ledger`: verify it, export it, show its head, prove an entry, check what was kept.
 
 Verifying and exporting read the data directory itself, so that they need neither the server nor
-its word; `show` and `proof` ask the server.
+its word; `show`, `proof` and `check` ask the server, and believe it what it proves.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli import options, output
+from tallystick.cli import options, output, receipts
 from tallystick.cli.output import UsageError
 from tallystick.errors import NotFoundError, VerificationError
+from tallystick.ledger import proof_file
 
 if TYPE_CHECKING:
     from tallystick.db.database import Database
 
-app = typer.Typer(no_args_is_help=True, help="The ledger: verify, export, prove.")
+app = typer.Typer(no_args_is_help=True, help="The ledger: verify, export, prove, check.")
+
+UNKNOWABLE = (
+    "what was cut off at the end cannot be seen from here, a restored backup verifies too: compare "
+    "with a receipt or a checkpoint that was kept elsewhere (tally ledger check)"
+)
 
 VKey = Annotated[
     str | None,
@@ -42,11 +49,13 @@ def verify(
 ) -> None:
     """Check every entry, every hash and the signature; exit code 4 names the first bad entry.
 
-    Of a server's own ledger it also checks that the tables which screens read match it.
+    Of a server's own ledger it also checks that the tables which screens read match it. It cannot
+    tell whether there were later entries once: whoever kept a receipt or a checkpoint can.
     """
     if export is not None and data_dir is not None:
         raise UsageError("name an export or a data directory, not both", code="verify_twice")
     report = verify_export(export, vkey) if export else verify_here(data_dir, vkey)
+    output.note(f"note: {UNKNOWABLE}")
     if as_json:
         output.emit(report)
         return
@@ -154,13 +163,50 @@ def show(as_json: options.Json = False) -> None:
     output.say(note.rstrip("\n"))
 
 
-@app.command(epilog=options.examples("tally ledger proof 41", "tally ledger proof 41 --json"))
+@app.command(
+    epilog=options.examples(
+        "tally ledger proof run_0123456789ab",
+        "tally ledger proof run_0123456789ab --out - | tally ledger check -",
+        "tally ledger proof 41 --json",
+    )
+)
 def proof(
-    seq: Annotated[int, typer.Argument(metavar="SEQ", min=0, help="Position of the entry.")],
+    target: Annotated[
+        str, typer.Argument(metavar="RUN|SEQ", help="Id of a run, or the position of an entry.")
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="- prints it. [default: RUN.tlog-proof]"),
+    ] = None,
+    entry: Annotated[
+        int | None,
+        typer.Option(
+            "--entry", min=0, metavar="SEQ", help="An entry of the run. [default: newest]"
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Prove that an entry is in the ledger (RFC 6962 inclusion proof)."""
-    document = options.client_for().proof(seq)
+    """Prove that an entry is in the ledger, in a file that anyone can verify offline.
+
+    For a run, its newest entry (run.ended once it is over) goes into a C2SP tlog-proof, with the
+    entry's own bytes. For a position the RFC 6962 inclusion proof is printed, unless --out asks
+    for the file.
+    """
+    client = options.client_for()
+    if target.isascii() and target.isdigit():
+        if entry is not None:
+            raise UsageError("--entry picks an entry of a run, not of an entry", code="entry_twice")
+        if out is None:
+            _show_proof(client.proof(int(target)), as_json=as_json)
+            return
+        file = client.prove_entry(int(target))
+    else:
+        file = client.prove_run(target, entry=entry)
+    receipts.write_proof(file, out or f"{target}{proof_file.SUFFIX}", as_json=as_json)
+
+
+def _show_proof(document: dict[str, Any], *, as_json: bool) -> None:
+    """An inclusion proof as the server gave it."""
     if as_json:
         output.emit(document)
         return
@@ -168,3 +214,90 @@ def proof(
         (name, "\n".join(map(str, value)) if isinstance(value, list) else value)
         for name, value in document.items()
     )
+
+
+@app.command(
+    epilog=options.examples(
+        "tally run create --json -- python train.py > run.json; tally ledger check run.json",
+        "tally ledger check run_0123456789ab.tlog-proof --offline --vkey 'tally.local/…'",
+    )
+)
+def check(
+    receipt: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECEIPT",
+            help="A file, - for standard input, or the JSON itself: a receipt, an answer that "
+            "holds one, or a .tlog-proof.",
+        ),
+    ],
+    vkey: VKey = None,
+    entry_file: Annotated[
+        Path | None,
+        typer.Option("--entry-file", metavar="FILE", help="The entry's bytes, to be proven too."),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no server, and say what stays open.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Show that a receipt's entry is in the ledger, and that the ledger of now continues it.
+
+    Exit code 4 when it does not: both signed notes are printed then. The key is the one given, else
+    the one pinned here, else the server's own word.
+    """
+    claim = receipts.claim_in(receipt, entry_file)
+    client = options.client_for()
+    if offline:
+        shown = client.check_offline(claim, vkey=vkey)
+    else:
+        shown = client.check_receipt(claim, vkey=vkey)
+    receipts.show(shown, as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally ledger known", "tally ledger known --json"))
+def known(as_json: options.Json = False) -> None:
+    """List the ledgers that were seen from here, each with its newest checkpoint.
+
+    They are pinned in ~/.tally/known_ledgers, or where TALLY_KNOWN_LEDGERS says.
+    """
+    ledgers = options.client_for().known
+    pins, broken = ledgers.all()
+    for error in broken:
+        output.note(output.plain(f"warning: {error.detail}; {error.hint}"))
+    if as_json:
+        output.emit([{"origin": pin.origin, "size": pin.size, **asdict(pin)} for pin in pins])
+        return
+    output.table(
+        ("ID", ">ENTRIES", "PINNED", "SEEN AT"),
+        (
+            (
+                pin.origin,
+                str(pin.size),
+                output.ago(pin.pinned_at / 1000),
+                pin.urls[-1] if pin.urls else "",
+            )
+            for pin in pins
+        ),
+        empty=f"no ledger is known in {ledgers.directory}",
+    )
+
+
+@app.command(epilog=options.examples("tally ledger forget tally.local/0123456789abcdef"))
+def forget(
+    origin: Annotated[
+        str, typer.Argument(metavar="ORIGIN", help="The ledger's name, as `known` lists it.")
+    ],
+) -> None:
+    """Forget what was seen of a ledger: the next checkpoint is taken on trust.
+
+    Only after its server was restored or replaced on purpose. A note of a fork stays where it is.
+    """
+    ledgers = options.client_for().known
+    if not ledgers.forget(origin):
+        raise NotFoundError(
+            f"no ledger {origin!r} is known here",
+            code="ledger_unknown",
+            next_actions=("tally ledger known",),
+        )
+    output.note(f"forgotten: {output.plain(origin)}")

@@ -1,8 +1,13 @@
 """Options that several commands share, and the client behind them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tallystick.cli import output
+from tallystick.errors import VerificationError
 
 if TYPE_CHECKING:
     from tallystick.client.client import Client
@@ -57,7 +62,41 @@ def client_for(session: str | None = None) -> "Client":
     """The client of this command."""
     from tallystick.client.client import Client
 
-    return Client(session=session)
+    return Client(session=session, warn=_warn)
+
+
+@contextmanager
+def creating(session: str | None = None) -> "Iterator[Client]":
+    """A client that creates; after the command's answer it compares what it saw of the ledger.
+
+    So a request that was accepted is answered first. A contradiction stands on standard error,
+    never inside an answer in JSON, and ends the command with exit code 4.
+    """
+    client = client_for(session)
+    status = None
+    try:
+        yield client
+    except typer.Exit as left:
+        status = left.exit_code
+    if not is_continued(client):
+        status = output.UNVERIFIED
+    if status is not None:
+        raise typer.Exit(status)
+
+
+def is_continued(client: "Client") -> bool:
+    """Whether the ledger is the one that was seen before; told with both notes when it is not."""
+    try:
+        client.close()
+    except VerificationError as error:
+        output.complain(error)
+        return False
+    return True
+
+
+def _warn(words: str) -> None:
+    """What concerns the ledger and fails no command."""
+    output.note(output.plain(f"warning: {words}"))
 
 
 def scratch_sweep(client: "Client") -> str:
@@ -68,5 +107,5 @@ def scratch_sweep(client: "Client") -> str:
     """
     import hashlib
 
-    digest = hashlib.sha256(client.session.encode()).hexdigest()
+    digest = hashlib.sha256(client.session.encode(errors="surrogatepass")).hexdigest()
     return client.create_sweep(SCRATCH_NAME, goal=SCRATCH_GOAL, key=f"scratch-{digest}").id

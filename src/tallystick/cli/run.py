@@ -52,28 +52,26 @@ def create(
     from tallystick.cli.exec import queue_words
     from tallystick.cli.registration import Registration, register
 
-    client = options.client_for(session)
-    run = register(
-        client,
-        Registration(
-            words=tuple(command or ()),
-            sweep=sweep,
-            name=name,
-            workdir=workdir,
-            env=tuple(env or ()),
-            params=tuple(param or ()),
-            start=start,
-        ),
+    said = Registration(
+        words=tuple(command or ()),
+        sweep=sweep,
+        name=name,
+        workdir=workdir,
+        env=tuple(env or ()),
+        params=tuple(param or ()),
+        start=start,
     )
-    output.warn(run.warnings)
-    if as_json:
-        output.emit(run)
-        return
-    output.say(run.id)
-    if run.status == "queued" and sys.stderr.isatty():
-        run = client.run(run.id)  # only this answer has its place in the queue
-    words = f"{queue_words(run)} in sweep {run.sweep_id}"
-    output.note(f"{words}; follow it with: tally run logs -f {run.id}")
+    with options.creating(session) as client:
+        run = register(client, said)
+        output.warn(run.warnings)
+        if as_json:
+            output.emit(run)
+            return
+        output.say(run.id)
+        if run.status == "queued" and sys.stderr.isatty():
+            run = client.run(run.id)  # only this answer has its place in the queue
+        words = f"{queue_words(run)} in sweep {run.sweep_id}"
+        output.note(f"{words}; follow it with: tally run logs -f {run.id}")
 
 
 @app.command(
@@ -280,10 +278,10 @@ def rerun(
     as_json: options.Json = False,
 ) -> None:
     """Register a run again, as a new one that names the old one as its parent."""
-    client = options.client_for(session)
-    run = client.rerun_run(run_id, command=command, auto_start=start)
-    output.warn(run.warnings)
-    _each([run], as_json=as_json)
+    with options.creating(session) as client:
+        run = client.rerun_run(run_id, command=command, auto_start=start)
+        output.warn(run.warnings)
+        _each([run], as_json=as_json)
 
 
 @app.command(epilog=options.examples("tally run archive run_0123456789ab"))

@@ -27,13 +27,14 @@ def create(
     as_json: options.Json = False,
 ) -> None:
     """Create a sweep and print its id."""
-    sweep = options.client_for(session).create_sweep(name, goal=goal)
-    output.warn(sweep.warnings)
-    if as_json:
-        output.emit(sweep)
-        return
-    output.say(sweep.id)
-    output.note(f"add runs with: tally run create --sweep {sweep.id} -- COMMAND")
+    with options.creating(session) as client:
+        sweep = client.create_sweep(name, goal=goal)
+        output.warn(sweep.warnings)
+        if as_json:
+            output.emit(sweep)
+            return
+        output.say(sweep.id)
+        output.note(f"add runs with: tally run create --sweep {sweep.id} -- COMMAND")
 
 
 @app.command("list", epilog=options.examples("tally sweep list", "tally sweep list --json"))

@@ -53,15 +53,14 @@ def create(
     as_json: options.Json = False,
 ) -> None:
     """Create a token and print its secret, this once."""
-    client = options.client_for()
-    token = client.create_token(role.value, session=session, expires_seconds=expires)
-    if as_json:
-        output.emit(token)
-        return
-    output.say(token.token or "")
-    output.note(
-        f"{token.id}, {token.role}; shown only now, revoke it with: tally token revoke {token.id}"
-    )
+    with options.creating() as client:
+        token = client.create_token(role.value, session=session, expires_seconds=expires)
+        if as_json:
+            output.emit(token)
+            return
+        output.say(token.token or "")
+        revoking = f"tally token revoke {token.id}"
+        output.note(f"{token.id}, {token.role}; shown only now, revoke it with: {revoking}")
 
 
 @app.command("list", epilog=options.examples("tally token list"))

@@ -26,7 +26,7 @@ class AccessCalls(Calls):
     ) -> TokenView:
         """A new token; its secret stands in this one answer and nowhere else (P9.2)."""
         body = CreateToken(role=role, session=session, expires_seconds=expires_seconds)
-        return view(TokenView, self._caller.create("/tokens", body, key=key))
+        return view(TokenView, self._create("/tokens", body, key=key))
 
     def tokens(self) -> list[TokenView]:
         """Every token that was handed out, without its secret, newest first."""

@@ -8,16 +8,24 @@ from urllib.parse import quote, urlencode
 
 from tallystick.client.transport import Request, Response, Transport
 from tallystick.clock import Clock
-from tallystick.errors import TallystickError, UnauthenticatedError, UnavailableError
+from tallystick.errors import (
+    InvalidError,
+    TallystickError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from tallystick.wire import codec, problem
 
 TIMEOUT_SECONDS = 30.0
 SHOWN_BODY_CHARACTERS = 200
+SHOWN_TEXT_CHARACTERS = 40
+FOREIGN = "surrogatepass"
+"""Bytes of an argument that are no UTF-8 go out as they are; no path of the server has them."""
 
 
 def path_of(*segments: object) -> str:
     """An absolute path; every segment is quoted whole, slashes included."""
-    return "/" + "/".join(quote(str(segment), safe="") for segment in segments)
+    return "/" + "/".join(quote(str(part), safe="", errors=FOREIGN) for part in segments)
 
 
 class Caller:
@@ -67,7 +75,7 @@ class Caller:
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
-            content = codec.dumps(body)
+            content = _encoded(body)
         if key is not None:
             headers["Idempotency-Key"] = key
         request = Request(
@@ -106,6 +114,10 @@ class Caller:
     def _headers(self) -> dict[str, str]:
         """What every request carries; the token in a header, never in a URL (P9.2)."""
         token = self._token()
+        if token and not (token.isascii() and token.isprintable()):
+            raise UnauthenticatedError(
+                "the token has characters that no token has", code="token_malformed"
+            )
         headers = {"Accept": "application/json", "User-Agent": "tallystick"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -137,7 +149,20 @@ def _target(path: str, query: Mapping[str, Any]) -> str:
         for name, value in query.items()
         if value is not None
     }
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{path}?{urlencode(given, errors=FOREIGN)}" if given else path
+
+
+def _encoded(body: Any) -> bytes:
+    """A body; raises `InvalidError` for text that came from bytes which are no UTF-8."""
+    try:
+        return codec.dumps(body)
+    except UnicodeEncodeError as error:
+        before = error.object[max(0, error.start - SHOWN_TEXT_CHARACTERS) : error.start]
+        raise InvalidError(
+            f"expected text in UTF-8; found a byte that is none after {before!r}",
+            code="text_not_unicode",
+            hint="a command may name such a file by a pattern, or in a script of its own",
+        ) from error
 
 
 def _error_of(response: Response, *, has_token: bool) -> TallystickError:

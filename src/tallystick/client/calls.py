@@ -5,6 +5,7 @@ from typing import Any
 
 from tallystick.client.caller import Caller
 from tallystick.client.config import Discovery
+from tallystick.client.guard import LedgerGuard
 
 PAGE_SIZE = 100
 WAIT_SECONDS = 50.0
@@ -20,11 +21,22 @@ class Calls:
 
     _caller: Caller
     _discovery: Discovery
+    _guard: LedgerGuard
 
     @property
     def session(self) -> str:
         """The conversation that creating requests of this client belong to (P1.1)."""
         return self._discovery.chat_session()
+
+    def _create(self, path: str, body: Any, *, key: str | None = None) -> Any:
+        """A creating request, whose receipt is compared with what was seen of the ledger before.
+
+        Raises `VerificationError` before anything is sent when an earlier one contradicted it.
+        """
+        self._guard.require_before()
+        answer = self._caller.create(path, body, key=key)
+        self._guard.saw(answer)
+        return answer
 
     def _pages(self, path: str, query: dict[str, Any], limit: int | None) -> Iterator[Any]:
         """Items of a list, newest first, page by page for as long as they are asked for.

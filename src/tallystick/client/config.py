@@ -33,6 +33,9 @@ SESSION_VARIABLES = (
     "GEMINI_SESSION_ID",
 )
 """What agents set in the shells they start; whoever has one is an agent, others are people."""
+KNOWN_LEDGERS_VARIABLE = "TALLY_KNOWN_LEDGERS"
+KNOWN_LEDGERS = "~/.tally/known_ledgers"
+"""Where the newest checkpoint that was seen of each ledger is pinned."""
 
 SERVER_FILE = "server.json"
 LOCK_FILE = "server.lock"
@@ -108,6 +111,14 @@ class Discovery:
         if named is None:
             check_served(self.data_dir())
         return _token_file(self.data_dir(), "agent.token" if self.is_agent() else "admin.token")
+
+    def known_ledgers(self) -> Path:
+        """The directory of pinned checkpoints; one that cannot be, where there is no home."""
+        named = first_of(self.environment, (KNOWN_LEDGERS_VARIABLE,))
+        try:
+            return Path(named or KNOWN_LEDGERS).expanduser().absolute()
+        except RuntimeError:  # no home directory can be determined
+            return Path("/dev/null/known_ledgers")
 
     def chat_session(self) -> str:
         """The conversation that creating requests belong to (P1.1); a person's is the shell's."""

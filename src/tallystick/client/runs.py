@@ -43,7 +43,7 @@ class RunCalls(Calls):
             env=dict(env or {}),
             params=dict(params or {}),
         )
-        return view(RunView, self._caller.create("/runs", body, key=key))
+        return view(RunView, self._create("/runs", body, key=key))
 
     def runs(
         self,
@@ -102,7 +102,7 @@ class RunCalls(Calls):
         body = RerunRun(
             command=command, auto_start=auto_start, chat_session_id=session or self.session
         )
-        return view(RunView, self._caller.create(path_of("runs", run_id, "rerun"), body, key=key))
+        return view(RunView, self._create(path_of("runs", run_id, "rerun"), body, key=key))
 
     def edit_run(
         self,

@@ -20,7 +20,7 @@ class SweepCalls(Calls):
     ) -> SweepView:
         """Create a sweep; the same `key` (Idempotency-Key) answers the same sweep."""
         body = CreateWildSweep(name=name, goal=goal, chat_session_id=session or self.session)
-        return view(SweepView, self._caller.create("/sweeps/wild", body, key=key))
+        return view(SweepView, self._create("/sweeps/wild", body, key=key))
 
     def sweeps(
         self, *, session: str | None = None, limit: int | None = None

@@ -22,9 +22,20 @@ _MOST_DOUBLINGS: Final = 16
 class Service:
     """Runs `tick` when woken, and every `poll_seconds` in any case."""
 
-    def __init__(self, name: str, tick: Callable[[], None], *, poll_seconds: float) -> None:
-        """Nothing runs before `start`."""
+    def __init__(
+        self,
+        name: str,
+        tick: Callable[[], None],
+        *,
+        poll_seconds: float,
+        spacing_seconds: float = 0.0,
+    ) -> None:
+        """Nothing runs before `start`.
+
+        Two ticks are at least `spacing_seconds` apart, so that a burst of wake-ups is one tick.
+        """
         self._name = name
+        self._spacing_seconds = spacing_seconds
         self._tick = tick
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
@@ -71,6 +82,8 @@ class Service:
             with self._ticked:
                 self._ticks += 1
                 self._ticked.notify_all()
+            if self._spacing_seconds:
+                self._stopping.wait(self._spacing_seconds)
 
     def _once(self) -> bool:
         """One tick; whether it went well."""

@@ -86,6 +86,7 @@ def test_the_version_is_printed(tally: Tally) -> None:
         ["exec", "--env", "NOT_SET_ANYWHERE", "--", "true"],
         ["policy", "set"],
         ["ledger", "verify", "--data-dir", "d", "export"],
+        ["ledger", "check", "no-such-file"],
     ],
 )
 def test_a_wrong_call_exits_2(tally: Tally, arguments: list[str]) -> None:

@@ -130,6 +130,28 @@ def test_segments_are_quoted_whole() -> None:
     )
 
 
+def test_text_that_came_from_bytes_which_are_no_utf_8_is_refused_with_its_place() -> None:
+    transport = Answering(200, b"{}")
+    with pytest.raises(InvalidError, match="cat data-") as caught:
+        caller(transport).create("/runs", {"name": "n", "command": "cat data-\udcff.csv"})
+    assert caught.value.code == "text_not_unicode"
+    assert transport.asked == []
+
+
+def test_ids_and_parameters_of_any_bytes_make_a_request_that_can_be_sent() -> None:
+    transport = Answering(200, b"{}")
+    caller(transport).get(path_of("runs", "\udcff\ud800"), {"status": "\udcff"})
+    assert transport.asked[0].target.isascii()
+
+
+@pytest.mark.parametrize("token", ["ä", "a\nb", "\udcff", "a\x00"])
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(token: str) -> None:
+    with pytest.raises(UnauthenticatedError) as caught:
+        caller(Answering(200, b"{}"), token=token).get("/runs")
+    assert caught.value.code == "token_malformed"
+    assert token not in caught.value.detail
+
+
 def test_absent_parameters_are_left_out_and_truth_is_spelled_as_in_json() -> None:
     transport = Answering(200, b"{}")
     query: dict[str, Any] = {"archived": False, "sweep_id": None, "limit": 3}

@@ -111,3 +111,14 @@ def test_an_outage_of_any_length_does_not_end_the_loop() -> None:
     service.start()
     assert service.wait_tick(after=1_100, timeout_seconds=SOON) > 1_100
     service.stop()
+
+
+def test_a_burst_of_wake_ups_is_one_tick_and_does_not_hold_up_the_end() -> None:
+    seen: list[int] = []
+    service = Service("s", lambda: seen.append(1), poll_seconds=0.0, spacing_seconds=NEVER)
+    service.start()
+    assert service.wait_tick(after=0, timeout_seconds=SOON) == 1
+    for _ in range(3):
+        service.wake()
+    service.stop()
+    assert len(seen) == 1
