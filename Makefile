@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 FOR_DEMO := $(VENV)/.installed-for-demo
 FOR_TESTS := $(VENV)/.installed-for-tests
 
-.PHONY: help demo check test soak docs format lock clean venv
+.PHONY: help demo check test soak bench docs format lock clean venv
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ test: $(FOR_TESTS) ## Everything that must hold before a change lands (ARGS="uni
 
 soak: $(FOR_TESTS) ## The long forms of the property, fault and end-to-end tests; run by hand
 	@$(BIN)/python tests/run_suites.py soak $(ARGS)
+
+bench: $(FOR_TESTS) ## Measure beside floors and peers, by hand (ARGS=peers first; ARGS="creates --quick")
+	@$(BIN)/python -m bench $(ARGS)
 
 docs: $(FOR_TESTS) ## Write the pages of docs/reference that are made from the code
 	@$(BIN)/python -m docs.generate

@@ -61,11 +61,16 @@ class Program:
     package: str
 
 
+GO_SOURCES = Path("/usr/share/gocode/src")
+"""Where Debian puts the sources of Go libraries."""
+
 PROGRAMS = (
     Program(name="postgres", package="postgresql"),
     Program(name="git", package="git"),
     Program(name="openssl", package="openssl"),
     Program(name="curl", package="curl"),
+    Program(name="go", package="golang-go"),
+    Program(name="golang.org/x/mod", package="golang-golang-x-mod-dev"),
 )
 
 CHECK = (
@@ -82,6 +87,8 @@ REST = (
     Suite(name="contract", folder="tests/contract"),
     Suite(name="e2e", folder="tests/e2e", workers=2),
     Suite(name="fault", folder="tests/fault", workers=2),
+    Suite(name="foreign", folder="tests/foreign"),
+    Suite(name="http", folder="tests/http", workers=2),
     Suite(name="docs", folder="tests/docs"),
 )
 
@@ -95,6 +102,20 @@ SOAK = (
         environment=(("TALLY_SOAK", "1"),),
         limit_seconds=4 * 60 * 60,
     ),
+    Suite(
+        name="http",
+        folder="tests/http",
+        workers=2,
+        environment=(("TALLY_SOAK", "1"),),
+        limit_seconds=4 * 60 * 60,
+    ),
+    Suite(
+        name="fault",
+        folder="tests/fault",
+        workers=2,
+        environment=(("TALLY_SOAK", "1"),),
+        limit_seconds=2 * 60 * 60,
+    ),
     *(
         replace(suite, name=f"{suite.name}-{number}")
         for number in range(1, SOAK_ROUNDS + 1)
@@ -102,7 +123,7 @@ SOAK = (
         if suite.name in {"fault", "e2e"}
     ),
 )
-"""Many more examples, and the tests that race the clock again and again."""
+"""Many more examples, every step of every fault, and races against the clock again and again."""
 
 PLANS: Mapping[str, tuple[Suite, ...]] = {"check": CHECK, "test": CHECK + REST, "soak": SOAK}
 
@@ -213,10 +234,10 @@ def provide(programs: Sequence[Program]) -> tuple[Program, ...]:
 
 
 def is_installed(program: Program) -> bool:
-    """Whether tests will find it; PostgreSQL is looked for where Debian puts it."""
+    """Whether tests will find it; PostgreSQL and sources are looked for where Debian puts them."""
     if program.name == "postgres":
         return bool(shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
-    return shutil.which(program.name) is not None
+    return shutil.which(program.name) is not None or (GO_SOURCES / program.name).is_dir()
 
 
 def report(outcomes: Sequence[Outcome], *, missing: Sequence[Program], strict: bool) -> str:

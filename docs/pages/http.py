@@ -23,7 +23,7 @@ machines, `GET /docs` for browsers.
 NOT_OFFERED = """\
 # Not offered
 
-Calls that older agents know. Each is refused (404, `not_offered`) with what to call instead.
+Calls that older agents know. Each is refused (`not_offered`, 404 or 405) with what to call instead.
 """
 
 

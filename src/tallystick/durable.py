@@ -4,6 +4,7 @@ A crash leaves the old content or the new, never half of one. Stdlib only: the s
 writes this way.
 """
 
+import errno
 import os
 import stat
 import threading
@@ -29,15 +30,24 @@ def write(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        with open(os.open(scratch, flags, mode), "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(scratch, flags, mode)
+        try:
+            write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write every byte; a short write is continued."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def sync_directory(directory: Path) -> None:
@@ -61,10 +71,10 @@ def open_regular(path: Path) -> int:
     """A descriptor for reading a regular file; never waits, follows no link.
 
     For files in a directory that a command can write to: it may have put a pipe in their place.
-    Raises OSError for whatever is no regular file.
+    Raises OSError for whatever is no regular file: ELOOP for a link, ENXIO for the rest.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)
-    raise OSError(f"{path}: not a regular file")
+    raise OSError(errno.ENXIO, "not a regular file", os.fspath(path))

@@ -5,11 +5,9 @@ Ctrl-C. Stopping never touches running runs: their supervisors outlive the serve
 """
 
 import asyncio
-import fcntl
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -26,6 +24,20 @@ from tallystick.clock import Clock, SystemClock
 from tallystick.config import Settings, base_environment
 from tallystick.control.commands import CommandHandler, Committed
 from tallystick.control.credentials import Mint, hash_of, load_key, secret_text
+from tallystick.control.data_dir import (
+    ADMIN_TOKEN_FILE,
+    AGENT_TOKEN_FILE,
+    KEY_FILE,
+    MINT_FILE,
+    RUNS,
+    SERVER_FILE,
+    SHORTEST_TOKEN,
+    load_signer,
+    open_tables,
+    read_token,
+    take,
+    unusable,
+)
 from tallystick.control.feed import Feed
 from tallystick.control.launcher import Launcher, LaunchSettings
 from tallystick.control.reconciler import Reconciler
@@ -33,35 +45,22 @@ from tallystick.control.scheduler import Scheduler
 from tallystick.control.sealer import Sealer
 from tallystick.control.service import Service
 from tallystick.control.vault import Vault
-from tallystick.db.database import Database
-from tallystick.db.open import open_database
+from tallystick.control.verified import VerifiedLedger
 from tallystick.domain.commands import CreateToken, OpenLedger, PublishProtocol, RevokeToken
 from tallystick.domain.ids import SYSTEM, Role, TokenId
 from tallystick.errors import ConflictError, InvalidError
 from tallystick.execution.backend import Backend
 from tallystick.execution.local import LocalBackend
-from tallystick.ledger import tables as ledger_tables
-from tallystick.ledger.keys import Signer
-from tallystick.ledger.ledger import Ledger
-from tallystick.projections import tables as projection_tables
 from tallystick.projections import tokens
-from tallystick.projections.replay import bring_up_to_date
 from tallystick.store.series import Series
 
 _log = logging.getLogger(__name__)
 
-LOCK_FILE = "server.lock"
-SERVER_FILE = "server.json"
-KEY_FILE = "ledger.key"
-MINT_FILE = "attempt.key"
-ADMIN_TOKEN_FILE = "admin.token"  # noqa: S105 - the name of a file
-AGENT_TOKEN_FILE = "agent.token"  # noqa: S105 - the name of a file
-
-MIN_ADMIN_TOKEN_LENGTH = 32
-"""A token from outside is hashed into the ledger: a short one could be guessed from there."""
-
 _MOVES_QUEUE = frozenset({"run.queued", "run.ended"})
 _MOVES_ATTEMPTS = frozenset({"run.stop_requested"})
+
+RECONCILE_SPACING_SECONDS = 0.05
+"""Every end of a process wakes the reconciler, and most are told by their supervisors anyway."""
 
 GRACEFUL_SECONDS = 2
 """How long open streams may hold up the end."""
@@ -75,12 +74,11 @@ class Server:
         data_dir = settings.server.data_dir
         self.settings = settings
         self.clock = clock
-        self._lock = _take(data_dir)
+        self._lock = take(data_dir)
         self.server_file = data_dir / SERVER_FILE
-        self.runs_dir = data_dir / "runs"
-        durable.make_directory(self.runs_dir)
-        self.database = _open(settings)
-        self.ledger = Ledger(_signer(data_dir / KEY_FILE, self.database))
+        self.runs_dir = data_dir / RUNS
+        self.database = open_tables(settings)
+        self.ledger = VerifiedLedger(load_signer(data_dir / KEY_FILE, self.database, clock))
         self.backend: Backend = backend or LocalBackend()
         self.feed = Feed()
         self.vault = Vault(self.runs_dir)
@@ -96,13 +94,7 @@ class Server:
             clock=clock,
             vault=self.vault,
             mint=mint,
-            settings=LaunchSettings(
-                runs_dir=self.runs_dir,
-                server_file=self.server_file,
-                base_environment=base_environment(),
-                grace_seconds=settings.execution.grace_seconds,
-                record_tree=settings.execution.record_tree,
-            ),
+            settings=self._launch_settings(),
         )
         scheduler = Scheduler(
             self.database,
@@ -125,7 +117,12 @@ class Server:
         sealer = Sealer(self.database, self.handler, self.runs_dir, clock=clock)
         poll = settings.execution.poll_seconds
         self.scheduler = Service("tally-scheduler", scheduler.tick, poll_seconds=poll)
-        self.reconciler = Service("tally-reconciler", reconciler.tick, poll_seconds=poll)
+        self.reconciler = Service(
+            "tally-reconciler",
+            reconciler.tick,
+            poll_seconds=poll,
+            spacing_seconds=RECONCILE_SPACING_SECONDS,
+        )
         self.sealer = Service("tally-sealer", sealer.tick, poll_seconds=15.0)
         self._services = Services(
             version=__version__,
@@ -142,6 +139,17 @@ class Server:
             runs_dir=self.runs_dir,
         )
         self.app = create_app(self._services)
+
+    def _launch_settings(self) -> LaunchSettings:
+        """What every launch of this server has in common."""
+        execution = self.settings.execution
+        return LaunchSettings(
+            runs_dir=self.runs_dir,
+            server_file=self.server_file,
+            base_environment=base_environment(),
+            grace_seconds=execution.grace_seconds,
+            record_tree=execution.record_tree,
+        )
 
     def start(self) -> None:
         """Write what every start writes, then begin to schedule; needs no event loop."""
@@ -174,6 +182,8 @@ class Server:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,
+            ws="none",
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
             lifespan="off",
         )
@@ -189,9 +199,12 @@ class Server:
         token_file = self.settings.server.data_dir / ADMIN_TOKEN_FILE
         document = {"url": url, "pid": os.getpid(), "token_file": str(token_file)}
         content = json.dumps(document).encode() + b"\n"
-        durable.write(self.server_file, content)
-        if self.settings.server.ready_file is not None:
-            durable.write(self.settings.server.ready_file, content)
+        try:
+            durable.write(self.server_file, content)
+            if self.settings.server.ready_file is not None:
+                durable.write(self.settings.server.ready_file, content)
+        except OSError as error:
+            raise unusable(self.settings.server.data_dir, error) from error
 
     def _committed(self, committed: Committed) -> None:
         """From the writer's thread: wake those who wait and those who work."""
@@ -218,14 +231,14 @@ class Server:
 
     def _standing_token(self, path: Path, role: Role, given: str | None) -> None:
         """A token in a file of the data directory, known to the ledger by its hash."""
-        if given is not None and len(given) < MIN_ADMIN_TOKEN_LENGTH:
+        if given is not None and len(given) < SHORTEST_TOKEN:
             raise InvalidError(
                 f"TALLY_ADMIN_TOKEN has {len(given)} characters; at least "
-                f"{MIN_ADMIN_TOKEN_LENGTH} are needed",
+                f"{SHORTEST_TOKEN} are needed",
                 code="token_weak",
                 hint="python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one",
             )
-        old = durable.read_private(path).decode().strip() if path.exists() else None
+        old = read_token(path)
         secret = given or old or secret_text(role, self.clock.token_bytes(32))
         if old is not None and old != secret:
             self._revoke(old)
@@ -311,43 +324,6 @@ def build(
             "listening beyond loopback on %s; every route needs a token", settings.server.host
         )
     return Server(settings, clock=clock or SystemClock(), backend=backend)
-
-
-def _take(data_dir: Path) -> int:
-    """Hold the data directory for this process's life; a second server is refused."""
-    durable.make_directory(data_dir)
-    data_dir.chmod(0o700)  # one that was there may have been open to others
-    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ConflictError(
-            f"another server uses the data directory {data_dir}",
-            code="data_dir_in_use",
-            hint=f"it answers at the address in {data_dir / SERVER_FILE}; stop it first, "
-            "or give this one another --data-dir",
-        ) from error
-    return descriptor
-
-
-def _open(settings: Settings) -> Database:
-    """The database, with every table there and every projection of this version."""
-    database = open_database(settings.database_url)
-    database.create(ledger_tables.metadata, append_only=ledger_tables.APPEND_ONLY)
-    database.create(projection_tables.metadata)
-    if bring_up_to_date(database):
-        _log.warning("the tables were rebuilt from the ledger for this version")
-    return database
-
-
-def _signer(path: Path, database: Database) -> Signer:
-    """The ledger's key, made with the ledger and never after; its origin is random and its own."""
-    with database.read() as tx:
-        begun = bool(Ledger.read(tx, limit=1))
-    if begun or path.exists():
-        return Signer.load(path)
-    return Signer.create(path, f"tally.local/{secrets.token_hex(8)}")
 
 
 def _listen(settings: Settings) -> socket.socket:

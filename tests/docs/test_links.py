@@ -30,9 +30,11 @@ PROMISED = (
     "docs/spec/audit-protocol.md",
     "docs/spec/ledger-format.md",
     "docs/spec/supervisor-protocol.md",
+    "docs/spec/fault-table.md",
     "docs/explanation/why-event-sourcing.md",
     "docs/explanation/threat-model.md",
     "docs/explanation/dependencies.md",
+    "docs/explanation/pitfalls.md",
     "docs/explanation/scope.md",
     "docs/explanation/why-not-mlflow.md",
 )

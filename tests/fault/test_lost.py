@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tallystick.control.credentials import Mint
+from tallystick.control.data_dir import MINT_FILE
 from tallystick.domain.ids import AttemptId, Role
-from tallystick.server import MINT_FILE
 from tallystick.testing.server import ServerProcess, eventually, running_server
 from tallystick.wire.journal import line, load
 from tallystick.wire.observation import SupervisorStarted

@@ -148,7 +148,7 @@ class TestSupervisorKilled:
         ignoring = "trap '' TERM; while :; do sleep 0.05; done"
         handle = rig.submit(f'setsid nohup bash -c "{ignoring}" & echo up; sleep 60')
         kill_supervisor(rig, handle)
-        rig.backend.cancel(handle, grace_seconds=0.2)
+        rig.backend.cancel(handle, grace_seconds=1.0)
         expect_exit(final(rig, handle), signal=15)
 
     def test_what_outlives_an_unsupervised_command_is_ended(self, rig: Rig) -> None:
@@ -294,9 +294,10 @@ def test_killed_before_any_record_the_attempt_is_executed_at_most_once(
     last = final(rig, handle)
     output = handle.directory / "output.log"
     printed = output.read_text() if output.exists() else ""
-    if steps == 1:  # the record says nothing of a command; the process search does
-        assert isinstance(last, Gone)
-    assert printed in ({"", "ran\n"} if steps == 1 else {"ran\n"})
+    if steps == 1:  # let execute, not written down: the kernel's word, or nobody's
+        assert isinstance(last, Gone | Exited)
+        assert not isinstance(last, Exited) or last.exit_code == 0
+    assert printed == "ran\n"
     if steps in {4, 5}:
         assert isinstance(last, Exited)
         assert last.exit_code == 0  # wait had told, and the journal has it

@@ -17,6 +17,17 @@ from tallystick.testing.announced import Announcement
 from tallystick.testing.contract.backend import TOKEN, Rig, journal_of, wait_for
 from tallystick.wire.observation import Ended, SupervisorStarted
 
+GARBLED = {
+    -1: b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{",
+    -2: b"HTTP/1.1 200 OK\r\nContent-Len",
+    -3: b'HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\n{"acknowledged": "6"}'[:-2],
+    -4: b"\x00\xff nonsense\r\n\r\n",
+    -5: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+    -6: b'HTTP/1.1 200 OK\r\nContent-Length: 22\r\n\r\n{"acknowledged": 9999}',
+    -7: b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+}
+"""Answers cut off in body and head, of the wrong kind, nonsense, beyond what was sent."""
+
 
 class Server:
     """Stands in for the server: keeps what it is told, and fails as it is told to."""
@@ -28,7 +39,9 @@ class Server:
         self.metrics = b""
         self.tokens: set[str | None] = set()
         self.statuses: list[int] = []
-        """Answers for the next requests; 0 takes what is sent, and hangs up without a word."""
+        """Answers for the next requests; 0 takes what is sent, and hangs up without a word.
+
+        Those in `GARBLED` take it, too, and say that."""
         self.http: ThreadingHTTPServer | None = None
         self.announcement: Announcement | None = None
 
@@ -42,6 +55,10 @@ class Server:
                 status = server.statuses.pop(0) if server.statuses else 200
                 answer = server.take(self.path, body) if status in {0, 200} else {}
                 if status == 0:
+                    return
+                if status in GARBLED:
+                    server.take(self.path, body)
+                    self.wfile.write(GARBLED[status])
                     return
                 self.send_response(status)
                 self.end_headers()
@@ -205,6 +222,17 @@ def test_an_answer_that_was_lost_means_a_second_delivery(rig: Rig, server: Serve
     told = [n for delivery in server.deliveries for n in delivery]
     assert len(told) > len(set(told))
     assert server.kinds() == [*ALL, "ended"]
+
+
+@pytest.mark.parametrize("answer", GARBLED)
+def test_half_an_answer_or_nonsense_is_outlived(rig: Rig, server: Server, answer: int) -> None:
+    server.statuses = [answer, answer]
+    server.start()
+    _, pid = submit(rig, server, "echo 1 >> $TALLY_METRICS; exit 7")
+    delivered(server, pid)
+    assert server.metrics == b"1\n"
+    assert server.kinds()[:4] == ALL[:4]
+    assert server.records[-1]["exit_code"] == 7
 
 
 def test_a_server_that_forgot_is_told_again(rig: Rig, server: Server) -> None:

@@ -39,7 +39,6 @@ CLOCK = {
     "clock.py": "the clock itself",
     "supervisor/process.py": "a supervisor runs where there is no server; its records carry a time",
     "supervisor/relay.py": "jitter keeps a thousand supervisors from asking at once",
-    "server.py": "the origin of a new ledger, once in its life",
 }
 
 MONOTONIC = {

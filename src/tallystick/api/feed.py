@@ -48,9 +48,9 @@ def answer(frames: AsyncIterator[bytes]) -> StreamingResponse:
 
 def last_event_id(text: str | None) -> int | None:
     """The position after which a listener goes on; raises `InvalidError` when it is none."""
-    if text is None or not text.strip():
+    digits = (text or "").strip(" \t")
+    if not digits:
         return None
-    digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
         raise InvalidError(
             f"Last-Event-ID: expected the id of an event, a whole number; found {digits[:40]!r}",

@@ -23,6 +23,7 @@ def page_size(most: int, default: int) -> Query:
 
 CURSOR: Final = Query(
     name="cursor",
+    pattern="^[0-9]{0,18}$",
     description="Ask for pages: empty for the first, then `next_cursor` of the page before. "
     "The answer is then an object with `items` and `next_cursor`.",
 )

@@ -1,14 +1,21 @@
-"""`tally up` and `tally server`: the server itself, and what it is set to."""
+"""`tally up` and `tally server`: the server itself, what it is set to, and how it is."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tallystick.cli import options, output
 
-app = typer.Typer(no_args_is_help=True, help="The server: its settings.")
+if TYPE_CHECKING:
+    from tallystick.doctor.finding import Finding
+    from tallystick.errors import TallystickError
+
+app = typer.Typer(no_args_is_help=True, help="The server: its settings, its health.")
+
+_CHECK_WIDTH = 15
+"""Of the longest name of a check."""
 
 
 def up(
@@ -62,11 +69,23 @@ def up(
         }
     )
     server = build(settings)
-    server.run(ready=lambda url: _greet(url, settings.server.data_dir))
+    server.run(ready=lambda url: _greet(url, settings.server.data_dir, server.handler.broken))
 
 
-def _greet(url: str, data_dir: Path) -> None:
-    """What a person needs once the server answers."""
+def _greet(url: str, data_dir: Path, broken: "TallystickError | None") -> None:
+    """What a person needs once the server answers; first of all, whether it can write."""
+    if broken is not None:
+        output.note("!!")
+        output.note("!! READ-ONLY: this server answers questions and refuses every change")
+        output.note(output.plain(f"!!   found      {broken.detail}  [{broken.code}]"))
+        if broken.hint:
+            output.note(output.plain(f"!!   to do      {broken.hint}"))
+        output.note(f"!!   look       tally server doctor --data-dir {data_dir}")
+        output.note(f"!!              tally ledger verify --data-dir {data_dir}")
+        output.note(
+            "!! Runs that are under way go on; their outcomes wait for the repaired ledger."
+        )
+        output.note("!!")
     output.note(f"Tallystick answers at {url}")
     output.note(f"  data       {data_dir}")
     output.note(f"  tokens     {data_dir / 'admin.token'} (yours), agent.token (agents')")
@@ -111,3 +130,41 @@ def config(
     output.table(
         ("KEY", "VALUE"), ((item.key, item.value or "-") for item in origins), empty="no settings"
     )
+
+
+@app.command(
+    epilog=options.examples("tally server doctor", "tally server doctor --data-dir /srv/tally")
+)
+def doctor(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
+    """Look at the data directory and this host; say what is wrong, and how to mend it.
+
+    Changes nothing, and may run beside a server. Exit code 1 when something fails.
+    """
+    from tallystick.clock import SystemClock
+    from tallystick.config import load
+    from tallystick.doctor.finding import Verdict
+    from tallystick.doctor.rounds import examine
+
+    settings, _origins = load({"server.data_dir": data_dir})
+    findings = examine(settings, SystemClock())
+    counts = {verdict: sum(item.verdict is verdict for item in findings) for verdict in Verdict}
+    if as_json:
+        output.emit(findings)
+    else:
+        for item in findings:
+            _tell(item)
+        output.say()
+        output.say(
+            f"{counts[Verdict.OK]} ok, {counts[Verdict.WARN]} to know, "
+            f"{counts[Verdict.FAIL]} to mend"
+        )
+    if counts[Verdict.FAIL]:
+        raise typer.Exit(output.REFUSED)
+
+
+def _tell(item: "Finding") -> None:
+    """A finding in a line, and its mend in another."""
+    mark = {"ok": "✓", "warn": "!", "fail": "✗"}[item.verdict]
+    output.say(output.plain(f"{mark} {item.check:<{_CHECK_WIDTH}}  {item.found}"))
+    if item.mend:
+        output.say(output.plain(f"  {'':<{_CHECK_WIDTH}}  → {item.mend}"))

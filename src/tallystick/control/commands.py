@@ -116,6 +116,7 @@ class CommandHandler:
         self._broken: TallystickError | None = None
         self._door = threading.Lock()
         self._closed = False  # guarded by _door
+        self._serving: list[_Pending] = []
         self._thread = threading.Thread(target=self._run, name="tally-writer", daemon=True)
 
     @property
@@ -169,7 +170,26 @@ class CommandHandler:
         return self.submit(command, by=by, texts=texts).result()
 
     def _run(self) -> None:
-        """The writer's thread: groups in, answers out."""
+        """The writer's thread; whatever ends it before its time is said to everybody."""
+        try:
+            self._serve()
+        finally:
+            with self._door:
+                if not self._closed and self._broken is None:
+                    self._broken = _dead()
+            if self._broken is not None:
+                self._drain(self._broken)
+
+    def _drain(self, error: TallystickError) -> None:
+        """Answer those that nobody will serve."""
+        _refuse([member for member in self._serving if not member.future.done()], error)
+        while not self._line.empty():
+            pending = self._line.get_nowait()
+            if pending is not None and pending.future.set_running_or_notify_cancel():
+                pending.future.set_exception(error)
+
+    def _serve(self) -> None:
+        """Groups in, answers out, until the mark of the end."""
         while True:
             pending = self._line.get()
             if pending is None:
@@ -178,6 +198,7 @@ class CommandHandler:
             # A caller that has gone away by now wants nothing; from here on none can.
             group = [one for one in waiting if one.future.set_running_or_notify_cancel()]
             if group:
+                self._serving = group
                 self._commit(group)
             if last:
                 return
@@ -384,6 +405,14 @@ class CommandHandler:
 
 def _closing() -> UnavailableError:
     return UnavailableError("the server is stopping; try again", code="closing")
+
+
+def _dead() -> UnavailableError:
+    return UnavailableError(
+        "the thread that writes has ended; nothing more can be written, reading goes on",
+        code="writer_dead",
+        hint="restart the server: runs go on meanwhile, and what is in the ledger stays",
+    )
 
 
 def _contended() -> UnavailableError:

@@ -13,6 +13,7 @@ from tallystick import durable
 from tallystick.clock import Clock
 from tallystick.domain.events import MintedToken
 from tallystick.domain.ids import AttemptId, Role, TokenId
+from tallystick.errors import InvalidError
 
 KEY_BYTES = 32
 
@@ -50,10 +51,21 @@ class Mint:
 
 
 def load_key(path: Path, clock: Clock) -> bytes:
-    """The server's key for attempt tokens, made on first use; mode 0600."""
+    """The server's key for attempt tokens, made on first use; mode 0600.
+
+    Raises `InvalidError` when it is cut short: with another key the journals of runs that go on
+    could not be read.
+    """
     try:
-        return durable.read_private(path)
+        key = durable.read_private(path)
     except FileNotFoundError:
         key = clock.token_bytes(KEY_BYTES)
         durable.write(path, key)
-        return key
+    if len(key) != KEY_BYTES:
+        raise InvalidError(
+            f"{path}: expected {KEY_BYTES} bytes; found {len(key)}",
+            code="key_malformed",
+            hint=f"put it back from a backup; where there is none, `rm {path}`: a new one is made, "
+            "and runs whose supervisor died meanwhile will be told as lost",
+        )
+    return key

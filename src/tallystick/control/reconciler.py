@@ -31,6 +31,7 @@ from tallystick.execution.backend import (
     Supervised,
     Unsupervised,
 )
+from tallystick.execution.bundle import spend_bundle
 from tallystick.ledger.ledger import Ledger
 from tallystick.projections import attempts, runs
 from tallystick.wire.observation import Observation
@@ -89,6 +90,8 @@ class Reconciler:
                 continue
             try:
                 self._reconcile(run, attempt, sighting)
+                if isinstance(sighting, Recorded | Exited | Gone):
+                    _spend(handles[attempt.id])
                 if run.stop_requested:
                     self._pass_on_stop(handles[attempt.id], sighting)
             except (TallystickError, OSError) as error:
@@ -157,3 +160,11 @@ class Reconciler:
         """The effect of `run.stop_requested`; repeated until the end is seen."""
         if isinstance(sighting, Supervised | Unsupervised):
             self._backend.cancel(handle, grace_seconds=self._grace_seconds)
+
+
+def _spend(handle: Handle) -> None:
+    """Nothing of the attempt is left, and its end is in the ledger: nobody needs its secrets."""
+    try:
+        spend_bundle(handle.directory)
+    except OSError as error:
+        _log.warning("%s keeps a spent bundle: %s", handle.directory, error)

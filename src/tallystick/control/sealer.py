@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from tallystick import durable
 from tallystick.clock import Clock
 from tallystick.control.commands import CommandHandler
 from tallystick.db.database import Database
@@ -119,7 +120,7 @@ class Sealer:
     def _digest(self, run: str, path: Path, size: int) -> str:
         """SHA-256 of the first `size` bytes, going on from the seal before."""
         hashed = self._hashed.setdefault(run, Hashed())
-        with path.open("rb") as file:
+        with open(durable.open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor
             file.seek(hashed.size)
             while chunk := file.read(min(_CHUNK_BYTES, size - hashed.size)):
                 hashed.add(chunk)

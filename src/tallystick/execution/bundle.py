@@ -4,7 +4,9 @@ Everything is on disk, names included, when a function returns. Directories are 
 a command can hold secrets.
 """
 
+import json
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tallystick import durable
@@ -18,6 +20,7 @@ from tallystick.wire.bundle import (
     Bundle,
     StopRequest,
 )
+from tallystick.wire.journal import read_bytes
 
 
 def write_bundle(directory: Path, bundle: Bundle) -> None:
@@ -36,6 +39,23 @@ def write_bundle(directory: Path, bundle: Bundle) -> None:
     if len(command) > COMMAND_ARGUMENT_BYTES:
         durable.write(directory / COMMAND_FILE, command)
     durable.write(directory / BUNDLE_FILE, content)
+
+
+def spend_bundle(directory: Path) -> None:
+    """Take command and environment, secrets in them, out of a bundle that has served.
+
+    As a supervisor does at its end, for one that was killed before. May be repeated; without a
+    run directory it does nothing. Raises OSError when the disk does not take it.
+    """
+    path = directory / BUNDLE_FILE
+    try:
+        bundle = codec.from_json(Bundle, json.loads(read_bytes(path)), where=BUNDLE_FILE)
+    except (ValueError, InvalidError):
+        path.unlink(missing_ok=True)
+    else:
+        if bundle.command or bundle.environment:
+            durable.write(path, codec.dumps(replace(bundle, command="", environment={})))
+    (directory / COMMAND_FILE).unlink(missing_ok=True)
 
 
 def write_stop(directory: Path, request: StopRequest) -> None:

@@ -75,6 +75,11 @@ class Followed:
         )
         return self._members
 
+    def names_itself(self, pids: set[Pid], host: dict[int, processes.Process]) -> bool:
+        """Whether one of them was executed for this attempt: its environment says so."""
+        seen = (host[pid.number] for pid in pids if pid.number in host)
+        return any(process.directory == self._directory for process in seen)
+
     def end(
         self, find: Callable[[], set[Pid]], *, grace_seconds: float, done: Callable[[], None]
     ) -> None:

@@ -237,7 +237,7 @@ class LocalBackend:
                 self._begun[handle.attempt] = _native(pid, supervisor.boot_id)
                 self._follow_supervisor(followed, pid)
             if command is not None:
-                self._follow_command(followed, Pid(command.pid, command.start_ticks))
+                self._follow_command(followed, command)
             followed.journal_bytes = size
         return Supervised()
 
@@ -265,6 +265,8 @@ class LocalBackend:
         followed = self._learn(handle, records)
         living = followed.find_members(host) or self._find_again(followed)
         exited = next((r for r in records if isinstance(r, CommandExited)), None)
+        if living and not rundir.was_executed(records) and not followed.names_itself(living, host):
+            return Supervised()  # the child that waits to become the command: it ends by itself
         if living:
             over = exited is not None or (followed.command and not followed.command.alive)
             if over and not followed.ending:
@@ -275,6 +277,8 @@ class LocalBackend:
             self._forget(handle.attempt)
             return Exited(exit_code=exited.exit_code, signal=exited.signal, observations=records)
         status = followed.command.exit_status() if followed.command else None
+        if status == signal.SIGKILL and not rundir.was_executed(records):
+            status = None  # so ends a child that was never let execute; nobody can tell which
         self._forget(handle.attempt)
         if status is None:
             could = followed.launches < LAUNCHES or handle.attempt in self._begun or records
@@ -311,7 +315,7 @@ class LocalBackend:
         followed = self._follow(handle)
         _, command = rundir.find_start(records)
         if command is not None:
-            self._follow_command(followed, Pid(command.pid, command.start_ticks))
+            self._follow_command(followed, command)
         return followed
 
     def _follow(self, of: Submission | Handle) -> Followed:

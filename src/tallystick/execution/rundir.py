@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from tallystick import durable
+from tallystick.execution.processes import Pid
 from tallystick.wire import journal
 from tallystick.wire.bundle import JOURNAL_FILE, LOCK_FILE
 from tallystick.wire.observation import CommandStarted, Ended, Observation, SupervisorStarted
@@ -49,19 +50,31 @@ def journal_bytes(directory: Path) -> int:
 
 def read_head(
     directory: Path, *, attempt: str, key: str
-) -> tuple[SupervisorStarted | None, CommandStarted | None]:
-    """Who supervises, and what was executed, as far as the journal's beginning says."""
+) -> tuple[SupervisorStarted | None, Pid | None]:
+    """Who supervises, and who is or will be the command, as far as the journal's beginning says."""
     content = journal.read_bytes(directory / JOURNAL_FILE, HEAD_BYTES)
     return find_start(journal.parse(content, attempt=attempt, key=key))
 
 
 def find_start(
     records: tuple[Observation, ...],
-) -> tuple[SupervisorStarted | None, CommandStarted | None]:
-    """The two records that name processes."""
+) -> tuple[SupervisorStarted | None, Pid | None]:
+    """The supervisor's first word, and the process of the command.
+
+    That is named before it is executed: see `was_executed`.
+    """
     supervisor = next((r for r in records if isinstance(r, SupervisorStarted)), None)
     command = next((r for r in records if isinstance(r, CommandStarted)), None)
-    return supervisor, command
+    if command is not None:
+        return supervisor, Pid(command.pid, command.start_ticks)
+    if supervisor is not None and supervisor.command_pid:
+        return supervisor, Pid(supervisor.command_pid, supervisor.command_start_ticks)
+    return supervisor, None
+
+
+def was_executed(records: tuple[Observation, ...]) -> bool:
+    """Whether the journal says so; a supervisor may have died just before it could."""
+    return any(isinstance(record, CommandStarted) for record in records)
 
 
 def has_ended(records: tuple[Observation, ...]) -> bool:

@@ -16,31 +16,34 @@ from tallystick.ledger.checkpoint import Checkpoint, Note
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.merkle import TILE_LEVELS, TILE_WIDTH
 
-_README: Final = """\
-An exported Tallystick ledger: {size} entries of {origin}.
+README: Final = """\
+An exported Tallystick ledger. Whose it is, and how many entries it has, says the file checkpoint.
 
 Verify it with nothing but Python (exit status 0: it holds; 4: it does not):
 
-    python3 verify.py . --vkey '{vkey}'
+    python3 verify.py . --vkey "$(cat vkey)"
 
 Take the key from someone you trust rather than from this directory; the file vkey is a copy.
 Read verify.py before you trust it, or use tools by others: the files are C2SP tlog-tiles, the tree
 is RFC 6962 with SHA-256, the checkpoint is a C2SP tlog-checkpoint signed with Ed25519, and entries
 are JCS (RFC 8785), each after its length in two bytes, big-endian.
 
-The checkpoint's signature alone, with OpenSSL 3:
+The checkpoint's signature alone, with OpenSSL 3 (keep your own files outside of this directory):
 
-    python3 -c 'import base64; k = open("vkey").read().strip().split("+", 2)[2]
-    open("key.der", "wb").write(bytes.fromhex("302a300506032b6570032100") + base64.b64decode(k)[1:])
+    T=$(mktemp -d)
+    python3 -c 'import base64, sys; k = open("vkey").read().strip().split("+", 2)[2]
+    save = lambda name, data: open(sys.argv[1] + name, "wb").write(data)
+    save("/key.der", bytes.fromhex("302a300506032b6570032100") + base64.b64decode(k)[1:])
     t, s = open("checkpoint", encoding="utf-8").read().rsplit("\\n\\n", 1)
-    open("text", "w", encoding="utf-8", newline="").write(t + "\\n")
-    open("sig", "wb").write(base64.b64decode(s.split()[2])[4:])'
-    openssl pkeyutl -verify -pubin -keyform DER -inkey key.der -rawin -in text -sigfile sig
+    save("/text", t.encode() + b"\\n"); save("/sig", base64.b64decode(s.split()[2])[4:])' "$T"
+    openssl pkeyutl -verify -pubin -keyform DER -inkey $T/key.der -rawin -in $T/text -sigfile $T/sig
 
 An export proves that nothing up to its checkpoint was changed since it was signed. It cannot show
-that newer entries were left out: compare it with receipts and checkpoints kept elsewhere.
-A commitment {{"c", "n"}} in an entry is SHA-256(salt || text) and the length of a text kept apart.
+that newer entries were left out, so an old copy verifies too: compare it with checkpoints and
+receipts kept elsewhere (verify.py takes them as --checkpoint FILE and --receipt FILE).
+A commitment {"c", "n"} in an entry is SHA-256(salt || text) and the length of a text kept apart.
 """
+"""The same in every export, so that the verifier can tell it by its hash (`verify.READMES`)."""
 
 
 def write_export(tx: Transaction, out: Path, vkey: str) -> Checkpoint:
@@ -60,8 +63,7 @@ def write_export(tx: Transaction, out: Path, vkey: str) -> Checkpoint:
     _write_hashes(tx, out / "tile", head.size)
     _write_entries(tx, out / "tile" / "entries", head.size)
     (out / "vkey").write_text(f"{vkey}\n", encoding="utf-8")
-    readme = _README.format(size=head.size, origin=head.origin, vkey=vkey)
-    (out / "README.txt").write_text(readme, encoding="utf-8")
+    (out / "README.txt").write_text(README, encoding="utf-8", newline="")
     (out / "verify.py").write_bytes(Path(verify.__file__).read_bytes())
     (out / "checkpoint").write_text(note, encoding="utf-8", newline="")
     return head

@@ -131,6 +131,7 @@ class Ledger:
     ) -> Appended:
         """Write `drafts` as the next entries, with `payloads` and one signed checkpoint.
 
+        Of the payloads, those are written that one of the entries commits to.
         Needs a write transaction, once for each; the kept edge does not move until `adopt`. No
         drafts write nothing. Raises `InvalidError` before anything is written, `ConflictError`
         (`ledger_moved`) when the database's ledger is not the one that was loaded.
@@ -284,7 +285,7 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 def _payload_rows(
     items: Sequence[Payload], *, beside: Sequence[Entry]
 ) -> Sequence[Mapping[str, Any]]:
-    """Rows of payloads, each checked: a text that its commitment does not fit proves nothing."""
+    """Rows of the payloads that an entry commits to, each checked: no other text is ever kept."""
     if items and not beside:
         raise InvalidError("payloads are written together with the entries that commit to them")
     for item in items:
@@ -294,7 +295,12 @@ def _payload_rows(
                 code="payload_mismatch",
                 c=item.c,
             )
-    return [{"c": item.c, "salt": item.salt, "bytes": item.bytes} for item in items]
+    committed = b"".join(entry.raw for entry in beside) if items else b""
+    return [
+        {"c": item.c, "salt": item.salt, "bytes": item.bytes}
+        for item in items
+        if f'"{item.c}"'.encode() in committed
+    ]
 
 
 def _write_payloads(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

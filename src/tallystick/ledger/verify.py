@@ -1,11 +1,13 @@
 """Verify an exported Tallystick ledger with nothing but Python's standard library.
 
-    python3 verify.py DIR [--vkey KEY]
+    python3 verify.py DIR [--vkey KEY] [--checkpoint FILE]... [--receipt FILE]...
 
 Checked are the checkpoint's Ed25519 signature (C2SP signed-note, tlog-checkpoint), each entry's
-form and position, and the tree (RFC 6962, C2SP tlog-tiles) from every entry's bytes through every
-tile up to the signed root. The first bad entry is named. Without --vkey the key is read from DIR,
-which proves only that DIR agrees with itself. Exit status: 0 ok, 2 usage, 4 it does not verify.
+form and position, the tree (RFC 6962, C2SP tlog-tiles) from every entry's bytes through every
+tile up to the signed root, and that no file is changed, missing, or of no tree: every file but
+this one, and but hidden ones beside `tile`. The first bad entry is named. Without --vkey the key
+is read from DIR, which proves only that DIR agrees with itself. With a checkpoint or a receipt
+that was kept, the ledger must have grown from it. Exit status: 0 ok, 2 usage, 4 it does not verify.
 What is newer than the checkpoint, and the texts behind commitments, cannot be seen from here.
 """
 
@@ -16,15 +18,19 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 WIDTH = 256  # hashes in a full tile, entries in a full bundle
 EXIT_OK, EXIT_FAILED = 0, 4
+PARTS = frozenset({"checkpoint", "tile", "vkey", "verify.py", "README.txt"})
+READMES = frozenset({"08b2158a49a4540cfe748b81702efa9464bf0656a6c5d5e1e70ee9e0c0daabb2"})
+"""SHA-256 of each text that README.txt has had; it is the same in every export."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,16 @@ class Report:
     first_bad: int | None = None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What somebody kept: a signed checkpoint, and of a receipt also one entry's leaf hash."""
+
+    name: str
+    note: str
+    seq: int | None = None
+    leaf: str = ""
+
+
 class VerificationError(Exception):
     """The export does not verify; `entry` is the first bad entry, where it is known."""
 
@@ -49,19 +65,39 @@ class VerificationError(Exception):
         self.report: Report | None = None
 
 
-def verify_export(path: Path | str, vkey: str | None = None) -> Report:
+def verify_export(path: Path | str, vkey: str | None = None, kept: Sequence[Kept] = ()) -> Report:
     """Check the export in directory `path`; `vkey` pins the key, else it is read from there."""
     directory = Path(path)
-    text = vkey if vkey is not None else _read_text(directory / "vkey").removesuffix("\n")
-    name, public = parse_vkey(text)
-    size, root = open_checkpoint(_read_text(directory / "checkpoint"), name, public)
-    report = Report(name, size, root.hex(), text, pinned=vkey is not None)
+    own = directory / "vkey"
+    text = vkey if vkey is not None else _read_text(own).removesuffix("\n")
+    key = parse_vkey(text)
+    size, root = open_checkpoint(_read_text(directory / "checkpoint"), *key)
+    report = Report(key[0], size, root.hex(), text, pinned=vkey is not None)
     try:
-        Tree(directory / "tile", size, root).check()
+        heads = [_open_kept(item, key) for item in kept]
+        tree = Tree(directory / "tile", size, root, sizes=[head[0] for head in heads])
+        tree.leaves = {item.seq: b"" for item in kept if item.seq is not None}
+        tree.check()
+        for item, head in zip(kept, heads):  # noqa: B905 - one for each, and 3.9 reads this too
+            tree.compare(item, *head)
+        _check_beside(directory, text)
     except VerificationError as error:
         error.report = replace(report, first_bad=error.entry)
         raise
     return report
+
+
+def read_receipt(text: str, name: str) -> Kept:
+    """A receipt as the server answered it: `seq`, `leaf_hash` and `checkpoint`, in JSON."""
+    try:
+        document = json.loads(text)
+        found = document.get("receipt", document)
+        seq, leaf, note = found["seq"], found["leaf_hash"], found["checkpoint"]
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        seq, leaf, note = None, None, None
+    if type(seq) is not int or seq < 0 or not (type(leaf) is type(note) is str):
+        raise VerificationError(f"{name}: expected JSON with seq, leaf_hash and checkpoint")
+    return Kept(name, note, seq, leaf)
 
 
 # ---------------------------------------------------------------- keys, notes and checkpoints
@@ -105,6 +141,16 @@ def open_checkpoint(note: str, name: str, public: bytes) -> tuple[int, bytes]:
     if len(root) != 32:
         raise VerificationError("checkpoint: the root is not 32 bytes long")
     return int(fields[1]), root
+
+
+def _open_kept(item: Kept, key: tuple[str, bytes]) -> tuple[int, bytes]:
+    try:
+        size, root = open_checkpoint(item.note, *key)
+    except VerificationError as error:
+        raise VerificationError(f"{item.name}: {error}") from error
+    if item.seq is not None and item.seq >= size:
+        raise VerificationError(f"{item.name}: its checkpoint does not cover entry {item.seq}")
+    return size, root
 
 
 def _key_id(name: str, public: bytes) -> bytes:
@@ -193,30 +239,35 @@ def _refuse(text: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)
-_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
+)
 _FIELDS = {"v": int, "seq": int, "ts": int, "type": str, "stream": str, "session": str}
-_FIELDS |= {"actor": dict, "data": dict}
+_FIELDS.update({"actor": dict, "data": dict})
+_SHAPES = (_FIELDS, {**_FIELDS, "session": type(None)})
+_ACTOR = {"token": str, "role": str}
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
 def malformed(raw: bytes, position: int) -> str | None:
     """What is wrong with an entry's form or place, in words; None when nothing is."""
     try:
-        document = _DECODER.decode(raw.decode())
-        same = _ENCODER.encode(document).encode() == raw
+        text = raw.decode()
+        document, end = _DECODER.raw_decode(text)
+        same = end == len(text) and _ENCODER.encode(document).encode() == raw
     except (ValueError, RecursionError) as error:
         return f"expected JSON in UTF-8 without fractions; found other bytes ({error})"
     if type(document) is not dict or document.get("v") != 1:
         return "expected an envelope of version 1; found something else"
     kinds = {name: type(value) for name, value in document.items()}
-    if kinds not in (_FIELDS, {**_FIELDS, "session": type(None)}):
+    if kinds not in _SHAPES:
         return f"expected the fields {', '.join(_FIELDS)}; found others, or of another type"
-    actor = {name: type(value) for name, value in document["actor"].items()}
-    if actor != {"token": str, "role": str}:
+    if {name: type(value) for name, value in document["actor"].items()} != _ACTOR:
         return "expected an actor with token and role; found another"
     if document["seq"] != position:
         return f"expected seq {position}; found seq {document['seq']}"
     # JCS sorts keys by UTF-16 and bounds numbers; only such entries need the longer look
-    if not raw.isascii() or re.search(rb"[:,[]-?[0-9]{16}", raw):
+    if not raw.isascii() or b"0" * 16 in raw.translate(_DIGITS):
         same = same and _is_plain(document)
     return None if same else "expected canonical JSON (RFC 8785); found another spelling"
 
@@ -248,11 +299,14 @@ def _split(bundle: bytes, first: int, width: int) -> Iterator[bytes]:
 class Tree:
     """The tiles and entry bundles of one export, checked against its signed size and root."""
 
-    def __init__(self, directory: Path, size: int, root: bytes) -> None:
-        """`directory` is the export's `tile`."""
+    def __init__(self, directory: Path, size: int, root: bytes, sizes: Sequence[int] = ()) -> None:
+        """`directory` is the export's `tile`; the roots at `sizes` are found on the way."""
         self._directory = directory
         self._size = size
         self._root = root
+        self._sizes = frozenset(sizes)
+        self.roots: dict[int, bytes] = {}  # by size
+        self.leaves: dict[int, bytes] = {}  # by position; whoever wants one names it before
         self._misshapen: VerificationError | None = None  # the first entry with a wrong form
         self._differing: VerificationError | None = None  # the first hash that is not its tile's
 
@@ -277,16 +331,44 @@ class Tree:
             )
         self._check_others()
 
+    def compare(self, item: Kept, size: int, root: bytes) -> None:
+        """Refuse, after `check`, a tree that did not grow from a head somebody kept."""
+        if size > self._size:
+            raise VerificationError(
+                f"{item.name}: expected at least the {size} entries that it covers; found"
+                f" {self._size}: newer ones were cut off, or an old copy was put back",
+                self._size,
+            )
+        if item.seq is not None and self.leaves[item.seq].hex() != item.leaf:
+            raise VerificationError(
+                f"{item.name}: expected entry {item.seq} with leaf hash {item.leaf}; found"
+                f" {self.leaves[item.seq].hex()}: another history",
+                item.seq,
+            )
+        if self.roots[size] != root:
+            raise VerificationError(
+                f"{item.name}: expected root {root.hex()} over the first {size} entries; found"
+                f" {self.roots[size].hex()}: another history, from where on cannot be told"
+            )
+
     def _rebuild(self) -> bytes:
         """The root over all entries; compares every tile on the way."""
-        peaks: list[bytes] = []
         hashes: list[bytes] = []
         rest: list[bytes] = []
+        ends: dict[int, list[bytes]] = {}
         for index in range(-(-self._size // WIDTH)):
             rest = self._leaves(index)
+            self.leaves.update(
+                {seq: rest[seq % WIDTH] for seq in self.leaves if seq // WIDTH == index}
+            )
+            for size in self._sizes:
+                if size // WIDTH == index:
+                    ends[size] = _peaks(rest[: size % WIDTH])
             if len(rest) == WIDTH:
                 hashes.append(_root(_peaks(rest)))
                 rest = []
+        for size in self._sizes:
+            self.roots[size] = _root(_peaks(hashes[: size // WIDTH]) + ends.get(size, []))
         peaks, level = _peaks(rest), 1
         while hashes:
             above = []
@@ -310,7 +392,7 @@ class Tree:
                 if problem is not None:
                     detail = f"entry {position}: {problem}"
                     self._misshapen = VerificationError(detail, position)
-                leaves.append(hashlib.sha256(b"\x00" + raw).digest())
+                leaves.append(_leaf_hash(raw))
         finally:  # a broken bundle too is compared, as far as it goes
             self._compare(0, index, (leaves, width))
         return leaves
@@ -338,26 +420,36 @@ class Tree:
 
     def _check_others(self) -> None:
         """Refuse files that no tree of this size has; narrower partial tiles must be beginnings."""
-        for path in sorted(self._directory.rglob("*")):
-            name = path.relative_to(self._directory).as_posix()
-            match = re.fullmatch(r"(entries|[0-7])/((?:x\d{3}/)*\d{3})(?:\.p/(\d{1,3}))?", name)
-            if path.is_dir():
-                continue
-            if match is None:
-                raise VerificationError(f"tile/{name!a}: not a tile")
-            index, width = int(re.sub("[x/]", "", match[2])), int(match[3] or WIDTH)
-            held = self._size >> (0 if match[1] == "entries" else 8 * int(match[1]))
-            whole = min(WIDTH, held - index * WIDTH)
-            if match[0] != f"{match[1]}/{tile_path(index, width)}" or not 1 <= width <= whole:
-                raise VerificationError(f"tile/{name}: no tree of {self._size} has this")
-            part = _read(path)
-            wider = _read(self._directory / match[1] / tile_path(index, whole))
-            if match[1] == "entries":
-                ends = sum(2 + len(raw) for raw in _split(part, index * WIDTH, width))
-            else:
-                ends = 32 * width
-            if len(part) != ends or not wider.startswith(part):
-                raise VerificationError(f"tile/{name}: not the beginning of the wider one")
+        for parent, folders, files in os.walk(self._directory):
+            for name in sorted(folders + files):
+                path = Path(parent, name)
+                if path.is_symlink():
+                    raise VerificationError(f"{path}: a symbolic link; its content is elsewhere")
+                if name in files:
+                    self._check_other(path)
+
+    def _check_other(self, path: Path) -> None:
+        name = path.relative_to(self._directory).as_posix()
+        match = re.fullmatch(
+            r"(entries|[0-7])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([0-9]{1,3}))?", name
+        )
+        if match is None:
+            raise VerificationError(f"tile/{name!a}: not a tile")
+        index, width = int(re.sub("[x/]", "", match[2])), int(match[3] or WIDTH)
+        held = self._size >> (0 if match[1] == "entries" else 8 * int(match[1]))
+        whole = min(WIDTH, held - index * WIDTH)
+        if match[0] != f"{match[1]}/{tile_path(index, width)}" or not 1 <= width <= whole:
+            raise VerificationError(f"tile/{name}: no tree of {self._size} has this")
+        if width == whole:
+            return  # compared already
+        part = _read(path)
+        wider = _read(self._directory / match[1] / tile_path(index, whole))
+        if match[1] == "entries":
+            ends = sum(2 + len(raw) for raw in _split(part, index * WIDTH, width))
+        else:
+            ends = 32 * width
+        if len(part) != ends or not wider.startswith(part):
+            raise VerificationError(f"tile/{name}: not the beginning of the wider one")
 
 
 def tile_path(index: int, width: int) -> str:
@@ -374,7 +466,7 @@ def _peaks(hashes: list[bytes]) -> list[bytes]:
     for count, leaf in enumerate(hashes):
         node, carry = leaf, count
         while carry & 1:
-            node, carry = hashlib.sha256(b"\x01" + peaks.pop() + node).digest(), carry >> 1
+            node, carry = _node_hash(peaks.pop(), node), carry >> 1
         peaks.append(node)
     return peaks
 
@@ -384,15 +476,43 @@ def _root(peaks: list[bytes]) -> bytes:
         return hashlib.sha256(b"").digest()
     node = peaks[-1]
     for peak in peaks[-2::-1]:
-        node = hashlib.sha256(b"\x01" + peak + node).digest()
+        node = _node_hash(peak, node)
     return node
+
+
+def _leaf_hash(raw: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + raw).digest()
+
+
+def _node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 # ---------------------------------------------------------------- files and the command line
 
 
+def _check_beside(directory: Path, vkey: str) -> None:
+    """Refuse, beside `tile`, what no export has; hidden files are others' and passed over."""
+    for path in sorted(directory.iterdir()):
+        if path.name not in PARTS and not path.name.startswith("."):
+            raise VerificationError(f"{path}: not a part of an export; keep it elsewhere")
+        if path.name in PARTS and path.is_symlink():
+            raise VerificationError(f"{path}: a symbolic link; its content is elsewhere")
+    own, readme = directory / "vkey", directory / "README.txt"
+    if own.exists() and _read_text(own).removesuffix("\n") != vkey:
+        raise VerificationError(f"{own}: expected {vkey}, the key to verify with; found another")
+    if readme.exists() and not _is_readme(_read(readme)):
+        raise VerificationError(f"{readme}: not a text that exports come with")
+
+
+def _is_readme(content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() in READMES
+
+
 def _read(path: Path, entry: int | None = None) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise VerificationError(f"{path}: expected a file; found something else", entry)
         return path.read_bytes()
     except OSError as error:
         raise VerificationError(f"{path}: {error.strerror}", entry) from error
@@ -410,11 +530,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Verify an exported Tallystick ledger.")
     parser.add_argument("directory", type=Path)
     parser.add_argument("--vkey", help="the log's verifier key, from someone you trust")
+    for name, what in (("--checkpoint", "a checkpoint"), ("--receipt", "a receipt, in JSON,")):
+        words = f"{what} that was kept; may be repeated"
+        parser.add_argument(
+            name, type=Path, action="append", default=[], metavar="FILE", help=words
+        )
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
         parser.error(f"{options.directory} is not a directory")
+    for path in [*options.checkpoint, *options.receipt]:
+        if not path.is_file():
+            parser.error(f"{path} is not a file")
     try:
-        report = verify_export(options.directory, options.vkey)
+        kept = [Kept(str(path), _read_text(path)) for path in options.checkpoint]
+        kept += [read_receipt(_read_text(path), str(path)) for path in options.receipt]
+        report = verify_export(options.directory, options.vkey, kept)
     except VerificationError as error:
         sys.stdout.write(f"FAILED: {error}\n")
         if error.entry is not None:
@@ -424,6 +554,11 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.write(
         f"ok: {report.size} entries of {report.origin}\nroot: {report.root}\n"
         f"key: {report.vkey} ({source})\n"
+    )
+    sys.stdout.writelines(f"grew from: {item.name}\n" for item in kept)
+    sys.stdout.write(
+        f"not shown: whether there are more than these {report.size} entries. An old copy verifies"
+        " too: compare size and root with a checkpoint kept elsewhere (--checkpoint FILE)\n"
     )
     return EXIT_OK
 

@@ -6,16 +6,19 @@ read one after the other, joined, are the decoded file. Nothing is written here.
 """
 
 import codecs
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
+from tallystick import durable
 from tallystick.wire.views import LogPage
 
 MAX_LIMIT_BYTES: Final = 102_400
 """Most bytes of one page."""
 
 _LONGEST = 4  # bytes of a UTF-8 character
+_NO_FILE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.EISDIR})
 
 
 def page(path: Path, *, offset: int, limit: int, ended: bool) -> LogPage:
@@ -46,23 +49,39 @@ def page(path: Path, *, offset: int, limit: int, ended: bool) -> LogPage:
 
 def locate(path: Path, offset: int) -> tuple[int, int]:
     """Where `offset` lies, counted from the beginning and inside the file, and the file's size."""
-    try:
-        total = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
+    file = _open(path)
+    if file is None:
         return 0, 0
+    try:
+        total = os.fstat(file).st_size
+    finally:
+        os.close(file)
     return (max(0, total + offset) if offset < 0 else min(offset, total)), total
 
 
 def read(path: Path, *, offset: int, limit: int) -> bytes:
     """At most `limit` bytes from `offset` on; none when there is no file."""
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+    file = _open(path)
+    if file is None:
         return b""
     try:
         return os.pread(file, limit, offset)
     finally:
         os.close(file)
+
+
+def _open(path: Path) -> int | None:
+    """A descriptor; None where there is no file of the run's own.
+
+    A command can put anything in the place of its output: a pipe would hold up whoever reads it, a
+    link would show what is not the run's. Both count as no file.
+    """
+    try:
+        return durable.open_regular(path)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
 
 
 def decode(content: bytes, limit: int, *, final: bool) -> tuple[str, int]:

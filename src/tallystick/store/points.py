@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tallystick import durable
+
 STEP_KEYS: Final = ("step", "_step", "global_step", "trainer/global_step")
 MOST_POINTS: Final = 2_000
 """A series up to this long is given whole."""
@@ -74,7 +76,7 @@ def load(files: Iterable[Extent]) -> Table:
 
 def _lines(extent: Extent) -> Iterator[bytes]:
     """The whole lines from an extent's start on, and what follows the last of them."""
-    with extent.path.open("rb") as file:
+    with open(durable.open_regular(extent.path), "rb") as file:  # noqa: PTH123 - a descriptor
         left = extent.size - extent.start
         if extent.start:
             file.seek(extent.start - 1)

@@ -23,6 +23,7 @@ POSTED: Final = "posted"
 """Name of the file for what was posted."""
 
 _BATCH = struct.Struct(">32s32sQQ")  # key, digest of the rows, where they begin, how many bytes
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TAIL_BYTES: Final = 65_536  # enough for the last rows of any ordinary file
 
 
@@ -100,7 +101,7 @@ class Series:
         try:
             fresh = not path.exists()
             durable.make_directory(path.parent)
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = os.open(path, _FLAGS, 0o600)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if fresh:
@@ -177,7 +178,7 @@ def _require_same(known: bytes, digest: bytes) -> None:
 
 def _append_key(keys: Path, record: bytes) -> None:
     """Announce a batch, durably, before its rows are written."""
-    file = os.open(keys, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(keys, _FLAGS, 0o600)
     try:
         length = os.fstat(file).st_size
         whole = length // _BATCH.size * _BATCH.size  # a torn record was never acted upon
@@ -215,7 +216,7 @@ def _write_all(file: int, content: bytes, *, at: int) -> None:
 
 
 def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open(durable.open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor
         size = os.fstat(file.fileno()).st_size
         start = max(0, size - _TAIL_BYTES)
         file.seek(start)

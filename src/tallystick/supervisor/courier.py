@@ -101,7 +101,7 @@ class Courier(threading.Thread):
                 answer = relay.observations(records)
             except DeliveryError as error:
                 return self._records_pace.failed(time.monotonic(), refused=error.refused)
-            self._acknowledged = min(answer, self._journal.count)  # be it less than we had told
+            self._acknowledged = min(answer, records[-1].n)  # less is told again, more was not sent
             if answer <= before:
                 return self._records_pace.failed(time.monotonic())
             self._records_pace.succeeded()

@@ -85,7 +85,7 @@ class Journal:
         content = self._lines(self._waiting)
         try:
             self._restore()
-            _write_all(self._file, content)
+            durable.write_all(self._file, content)
             os.fsync(self._file)
             if not self._records:
                 durable.sync_directory(self._directory)  # the file's name must survive, too
@@ -133,10 +133,3 @@ class Journal:
     def _differs(self) -> bool:
         """Whether its bytes are not what we wrote."""
         return wire_journal.read_bytes(self._path, self._size + 1) != self._lines(self._records)
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    """Write every byte; a short write is continued."""
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]

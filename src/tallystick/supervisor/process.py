@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn, cast
 
 from tallystick import proc
 
@@ -106,64 +106,112 @@ def signal_all(pids: Iterable[int], number: signal.Signals) -> set[int]:
     return reached
 
 
-def spawn(argv: Sequence[str], *, environment: Mapping[str, str], workdir: str, output: int) -> int:
-    """Execute `argv` in `workdir` and return its pid once the new program runs.
+class Waiting:
+    """A child of ours that becomes the command once it is told to, and never without.
 
-    The child has a session of its own, stdin from /dev/null, stdout and stderr on `output`, every
-    signal at its default. Raises `SpawnError` when it could not be executed; then nothing was.
+    It exists, and can be written down, before anything is executed. It waits at a pipe whose other
+    end nobody has but us: when we die, that ends, and so does the child. Its own end is a KILL, as
+    no exit status of it may be taken for the command's. Forked while this process has one thread.
     """
+
+    def __init__(
+        self, argv: Sequence[str], *, environment: Mapping[str, str], workdir: str, output: Path
+    ) -> None:
+        """Fork; `output` has to be there by `release`. Raises OSError where that is not possible.
+
+        The command will have a session of its own, stdin from /dev/null, stdout and stderr
+        appended to `output`, every signal at its default, and a raised OOM score.
+        """
+        gate, self._gate = os.pipe()
+        self._heard, said = os.pipe()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            os.close(self._gate)
+            os.close(self._heard)
+            raise
+        else:
+            if self.pid == 0:
+                try:
+                    os.close(self._gate)
+                    _stand_ready()  # while the parent writes down who we are
+                    if os.read(gate, 1):
+                        _become(argv, environment, workdir, output)
+                except SpawnError as error:
+                    os.write(said, f"{error.code} {error}".encode("utf-8", "surrogateescape"))
+                finally:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os.close(gate)
+            os.close(said)
+        self.start_ticks = proc.start_ticks(self.pid) or 0
+
+    def release(self) -> None:
+        """Return once the new program runs; raises `SpawnError` when nothing was executed."""
+        try:
+            os.write(self._gate, b"!")
+        except BrokenPipeError as error:
+            self.abandon()
+            raise SpawnError("exec_failed", "the process that was to execute it is gone") from error
+        os.close(self._gate)
+        with open(self._heard, "rb") as heard:  # noqa: PTH123 - a descriptor
+            code, _, detail = heard.read().decode("utf-8", "replace").partition(" ")
+        if code:
+            os.waitpid(self.pid, 0)
+            raise SpawnError(cast("RefusalCode", code), detail)
+
+    def abandon(self) -> None:
+        """Nothing is to be executed: returns when the child is gone."""
+        os.close(self._gate)
+        os.close(self._heard)
+        os.waitpid(self.pid, 0)
+
+
+def _stand_ready() -> None:
+    """In the child: all of its own that need not wait; signals stay blocked until `_become`."""
+    os.setsid()
+    with suppress(OSError), open("/proc/self/oom_score_adj", "wb", 0) as adjust:  # noqa: PTH123
+        adjust.write(OOM_SCORE)
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)  # what is ignored stays so in a new program
+
+
+def _become(
+    argv: Sequence[str], environment: Mapping[str, str], workdir: str, output: Path
+) -> NoReturn:
+    """In the child: take the place of the command and execute it; raises `SpawnError`."""
     if not workdir.startswith("/"):  # it would mean some place relative to ours
         raise SpawnError("workdir_missing", f"{workdir}: not an absolute path")
     try:
-        os.chdir(_bytes(workdir))  # inherited; so a directory that cannot be entered is told apart
+        os.chdir(_bytes(workdir))
     except (OSError, ValueError) as error:
         raise SpawnError("workdir_missing", f"{workdir}: {_reason(error)}") from error
     try:
-        pid = _execute(
-            [_bytes(word) for word in argv],
-            {_bytes(key): _bytes(value) for key, value in environment.items()},
-            output,
-        )
-    finally:
-        os.chdir("/")  # keep no file system busy
-    with suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "wb", 0) as adjust:  # noqa: PTH123
-        adjust.write(OOM_SCORE)
-    return pid
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        log = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise SpawnError("exec_failed", str(error)) from error
+    for target, source in enumerate((null, log, log)):
+        os.dup2(source, target)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _execute([_bytes(word) for word in argv], environment)
 
 
-def _execute(argv: list[bytes], environment: dict[bytes, bytes], output: int) -> int:
-    """Spawn the first match on the PATH of `environment`, as a shell would look it up.
-
-    posix_spawn rather than fork: no page of ours is copied, and no lock of ours can be inherited.
-    """
-    null = os.open(os.devnull, os.O_RDONLY)
-    files = [
-        (os.POSIX_SPAWN_DUP2, source, target)
-        for target, source in enumerate((null, output, output))
-    ]
+def _execute(argv: list[bytes], environment: Mapping[str, str]) -> NoReturn:
+    """Execute the first match on the PATH of `environment`, as a shell would look it up."""
+    variables = {_bytes(key): _bytes(value) for key, value in environment.items()}
     reason = "not found on the PATH of the run"
-    try:
-        for folder in environment.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
-            program = os.path.join(folder, argv[0])  # noqa: PTH118 - bytes
-            if not os.path.exists(program):  # noqa: PTH110 - far cheaper than a failing spawn
-                continue
-            try:
-                return os.posix_spawn(
-                    program,
-                    argv,
-                    environment,
-                    file_actions=files,
-                    setsid=True,
-                    setsigmask=(),
-                    setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-                )
-            except PermissionError as error:
-                reason = _reason(error)  # a later match will do, as in a shell
-            except (OSError, ValueError) as error:
-                reason = _reason(error)
-                break
-    finally:
-        os.close(null)
+    for folder in variables.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
+        program = os.path.join(folder, argv[0])  # noqa: PTH118 - bytes
+        try:
+            os.execve(program, argv, variables)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            reason = _reason(error)  # a later match will do, as in a shell
+        except (OSError, ValueError) as error:
+            reason = _reason(error)
+            break
     raise SpawnError("exec_failed", f"{argv[0].decode(errors='replace')}: {reason}")
 
 

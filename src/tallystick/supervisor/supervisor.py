@@ -1,8 +1,9 @@
 """One attempt from its bundle to its end.
 
-    lock -> journal still empty? -> supervisor_started -> stop asked? -> where it comes from
-    -> execute -> command_started -> wait for processes -> command_exited -> end what is left over
-    -> final seals -> ended -> deliver -> exit
+    lock -> journal still empty? -> a child that waits -> supervisor_started, which names it
+    -> stop asked? -> where it comes from -> let the child execute -> command_started
+    -> wait for processes -> command_exited -> end what is left over -> final seals -> ended
+    -> deliver -> exit
 
 Invariants: at most one execution per run directory, for ever; the exit status is what wait said
 (P3.5); `ended` is written when wait says that no child is left, which, for a subreaper, means no
@@ -135,28 +136,51 @@ class _Attempt:
         """Everything after the lock; returns the exit status."""
         process.become_subreaper()
         pid = os.getpid()
+        bundle, waiting, fault = self._prepare()
         started = self._journal.note(
             partial(
                 SupervisorStarted,
                 pid=pid,
                 start_ticks=proc.start_ticks(pid) or 0,
                 boot_id=proc.boot_id(),
+                command_pid=waiting.pid if waiting else 0,
+                command_start_ticks=waiting.start_ticks if waiting else 0,
             )
         )
         if not started:
             raise OSError("the journal cannot be written; nothing was executed")
+        if bundle is None:
+            self._refuse("exec_failed", fault)
+            return REFUSED
+        return self._execute(bundle, waiting, token=token, fault=fault)
+
+    def _prepare(self) -> tuple[Bundle | None, process.Waiting | None, str]:
+        """The bundle, and the child that will become its command; or what is in the way."""
         try:
             content = (self._directory / BUNDLE_FILE).read_bytes()
             bundle = codec.from_json(Bundle, json.loads(content), where=BUNDLE_FILE)
         except (OSError, ValueError, InvalidError) as error:
-            self._refuse("exec_failed", f"{BUNDLE_FILE}: {error}")
-            return REFUSED
-        return self._execute(bundle, token)
+            return None, None, f"{BUNDLE_FILE}: {error}"
+        try:
+            waiting = process.Waiting(
+                self._argv(bundle.command),
+                environment=bundle.environment | self._own_environment(bundle),
+                workdir=bundle.workdir,
+                output=self._directory / OUTPUT_FILE,
+            )
+        except OSError as error:
+            return bundle, None, f"no process to execute it: {error}"
+        return bundle, waiting, ""
 
-    def _execute(self, bundle: Bundle, token: str) -> int:
+    def _execute(
+        self, bundle: Bundle, waiting: process.Waiting | None, *, token: str, fault: str
+    ) -> int:
         """Start the command unless a stop came first; then see it through and deliver."""
-        output = capture.create(self._directory / OUTPUT_FILE)
-        os.close(capture.create(self._directory / METRICS_FILE))
+        tree = None
+        if waiting is None:
+            self._refuse("exec_failed", fault)
+        else:
+            tree = self._start(bundle, waiting)
         seals = [
             Seal(self._directory / OUTPUT_FILE, stream="output", journal=self._journal),
             Seal(self._directory / METRICS_FILE, stream="metrics", journal=self._journal),
@@ -167,8 +191,6 @@ class _Attempt:
             metrics=self._directory / METRICS_FILE,
             output=self._directory / OUTPUT_FILE,
         )
-        tree = self._start(bundle, output)
-        os.close(output)
         courier.serve(_relay(bundle, token))
         if tree is None:
             status = REFUSED
@@ -181,8 +203,15 @@ class _Attempt:
         courier.finish()
         return status
 
-    def _start(self, bundle: Bundle, output: int) -> Tree | None:
+    def _start(self, bundle: Bundle, waiting: process.Waiting) -> Tree | None:
         """Execute the command; None when it did not come to that, which the journal then says."""
+        try:
+            for name in (OUTPUT_FILE, METRICS_FILE):
+                os.close(capture.create(self._directory / name))
+        except OSError as error:
+            waiting.abandon()
+            self._refuse("exec_failed", str(error))
+            return None
         facts = GitFacts()
         if not self._stop_asked():
             facts = git_facts(
@@ -192,31 +221,25 @@ class _Attempt:
                 with_tree=bundle.record_tree,
             )
         if self._stop_asked():  # again: git may have taken seconds
+            waiting.abandon()
             asked = (self._directory / STOP_FILE).exists()
             self._journal.note(partial(Ended, cause="stop" if asked else "terminated"))
             return None
         try:
-            pid = process.spawn(
-                self._argv(bundle.command),
-                environment=bundle.environment | self._own_environment(bundle),
-                workdir=bundle.workdir,
-                output=output,
-            )
+            waiting.release()
         except process.SpawnError as error:
             self._refuse(error.code, error.detail)
             return None
-        self._note_start(pid, facts, bundle)
-        return Tree(pid, directory=self._directory, bundle=bundle, journal=self._journal)
+        self._note_start(waiting, facts, bundle)
+        return Tree(waiting.pid, directory=self._directory, bundle=bundle, journal=self._journal)
 
-    def _note_start(self, pid: int, facts: GitFacts, bundle: Bundle) -> None:
+    def _note_start(self, command: process.Waiting, facts: GitFacts, bundle: Bundle) -> None:
         """What was executed and where it came from, then what else is known of the place."""
-        # At once: a supervisor that is killed before this is written leaves a command behind whose
-        # pid nobody knows, and so nobody to ask for its exit status.
         self._journal.note(
             partial(
                 CommandStarted,
-                pid=pid,
-                start_ticks=proc.start_ticks(pid) or 0,
+                pid=command.pid,
+                start_ticks=command.start_ticks,
                 git_head=facts.git_head,
                 git_branch=facts.git_branch,
                 git_tree=facts.git_tree,

@@ -5,7 +5,7 @@ applied, and one that was applied although it seemed to fail. Everything else is
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
@@ -30,9 +30,10 @@ class Fault(Enum):
 class FaultyDatabase:
     """A `Database` over another one, with faults in the order in which a test plans them."""
 
-    def __init__(self, database: Database) -> None:
-        """No faults are planned yet."""
+    def __init__(self, database: Database, *, choose: Callable[[], Fault] | None = None) -> None:
+        """No faults are planned yet; without a plan `choose` says how a write block ends."""
         self._database = database
+        self._choose = choose or (lambda: Fault.NONE)
         self._writes: deque[Fault] = deque()
         self._reads: deque[Fault] = deque()
         self.name = database.name
@@ -52,9 +53,9 @@ class FaultyDatabase:
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        fault = self._writes.popleft() if self._writes else Fault.NONE
         with self._database.write() as tx:
             yield tx
+            fault = self._writes.popleft() if self._writes else self._choose()
             if fault in {Fault.NOT_APPLIED, Fault.DAMAGED}:
                 raise _error(fault)
         self.commits += 1

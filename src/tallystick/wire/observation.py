@@ -33,6 +33,10 @@ class SupervisorStarted:
     start_ticks: int
     """Field 22 of /proc/PID/stat: with the boot id it tells a pid from its later namesake."""
     boot_id: str
+    command_pid: int = 0
+    """The child that waits to become the command; what its end means is the command's end only
+    if it was let. 0 where there is none."""
+    command_start_ticks: int = 0
     kind: Literal["supervisor_started"] = "supervisor_started"
 
 

@@ -7,14 +7,21 @@ call, an unknown field is answered with a warning, never refused and never dropp
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_PLAIN = {"pattern": r"^[^\u0000]*$"}
+_NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
+_NAME = {"schema": {**_NOT_BLANK, "maxLength": 500}}
+_COMMAND = {"schema": _NOT_BLANK}
+_LONGEST_LIFE_SECONDS = 10 * 365 * 24 * 3600
+"""What the OpenAPI document says beyond the type; the routes check it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateWildSweep:
     """POST /sweeps/wild: a user-visible container for related runs (P2.1)."""
 
-    name: str = "Wild Loop Sweep"
+    name: str = field(default="Wild Loop Sweep", metadata={"schema": {**_PLAIN, "maxLength": 500}})
     """What people will see."""
-    goal: str = ""
+    goal: str = field(default="", metadata={"schema": {**_PLAIN, "maxLength": 20_000}})
     """What the runs are meant to find out."""
     chat_session_id: str | None = None
     """The agent conversation that this request comes from (P1.1)."""
@@ -25,9 +32,14 @@ class GpuWrap:
     """Accepted and kept; GPUs are assigned by the queue."""
 
     enabled: bool = True
-    retries: int | None = None
+    retries: int | None = field(
+        default=None, metadata={"schema": {"minimum": -1, "maximum": 2**53 - 1}}
+    )
     """At least -1."""
-    retry_delay_seconds: float | None = None
+    retry_delay_seconds: float | None = field(
+        default=None,
+        metadata={"schema": {"minimum": 0, "exclusiveMinimum": True, "maximum": 600}},
+    )
     """Above 0, at most 600."""
 
 
@@ -35,9 +47,9 @@ class GpuWrap:
 class CreateRun:
     """POST /runs and POST /sweeps/{id}/runs: one trial (P3.1)."""
 
-    name: str
+    name: str = field(metadata=_NAME)
     """What people will see, for example `mnist-mlp-lr1e-2-bs128-seed1`."""
-    command: str
+    command: str = field(metadata=_COMMAND)
     """Given to `bash -c` exactly as it stands."""
     workdir: str | None = None
     """Absolute path of an existing directory; the server's workspace by default."""
@@ -63,8 +75,8 @@ class CreateRun:
 class UpdateRun:
     """PUT /runs/{id}: before the start only (P3.4)."""
 
-    name: str | None = None
-    command: str | None = None
+    name: str | None = field(default=None, metadata=_NAME)
+    command: str | None = field(default=None, metadata=_COMMAND)
     workdir: str | None = None
 
 
@@ -85,7 +97,7 @@ class RerunRun:
 class AppendMetrics:
     """POST /runs/{id}/metrics: rows as they were measured, kept exactly."""
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, Any]] = field(metadata={"schema": {"minItems": 1}})
     """One object a row; the step is `step`, `_step`, `global_step` or `trainer/global_step`."""
 
 
@@ -104,7 +116,9 @@ class CreateToken:
     role: Literal["administrator", "researcher", "agent", "auditor"]
     session: str | None = None
     """Bind the token to one session; requests without chat_session_id then belong to it."""
-    expires_seconds: int | None = None
+    expires_seconds: int | None = field(
+        default=None, metadata={"schema": {"minimum": 1, "maximum": _LONGEST_LIFE_SECONDS}}
+    )
     """Life from now on; without it the token lives until it is revoked."""
 
 

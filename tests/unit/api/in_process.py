@@ -12,8 +12,9 @@ import pytest
 import uvicorn
 
 from tallystick.config import ExecutionSettings, ServerSettings, Settings
+from tallystick.control.data_dir import ADMIN_TOKEN_FILE, AGENT_TOKEN_FILE
 from tallystick.execution.backend import Backend
-from tallystick.server import ADMIN_TOKEN_FILE, AGENT_TOKEN_FILE, Server, build
+from tallystick.server import Server, build
 
 SESSION = "conversation-1"
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tallystick.control.credentials import Mint
+from tallystick.control.data_dir import MINT_FILE
 from tallystick.domain.commands import ReportDescribed
 from tallystick.domain.ids import AttemptId, Role
 from tallystick.errors import UnavailableError
-from tallystick.server import MINT_FILE
 from tallystick.testing.backend import FakeBackend
 from tests.unit.api.in_process import Api, build_api
 

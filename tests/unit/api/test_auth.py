@@ -13,11 +13,11 @@ from tallystick.api.app import ENDPOINTS
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.control.commands import Accepted
 from tallystick.control.credentials import Mint
+from tallystick.control.data_dir import MINT_FILE
 from tallystick.domain.commands import Command
 from tallystick.domain.ids import AttemptId, Role, SessionId, TokenId
 from tallystick.domain.token import Token
 from tallystick.errors import UnauthenticatedError
-from tallystick.server import MINT_FILE
 from tests.unit.api.in_process import Api
 
 PERMITTED = {

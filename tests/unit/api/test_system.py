@@ -70,9 +70,16 @@ def test_a_head_request_is_a_get_without_a_body(api: Api) -> None:
 )
 def test_a_call_that_is_not_offered_names_another(api: Api, method: str, path: str) -> None:
     answer = api.call(method, path.replace("*", "").replace("{", "").replace("}", ""))
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (404, "not_offered")
+    problem, offered = answer.json(), not_offered.OFFERED.get(path)
+    assert (answer.status_code, problem["code"]) == (405 if offered else 404, "not_offered")
+    assert answer.headers.get("allow") == offered
     assert len(problem["next_actions"]) == 1
+
+
+def test_a_path_that_is_offered_with_another_method_is_not_missing() -> None:
+    known = {item.path: item.method for item in ENDPOINTS if not item.hidden}
+    missing = {path for _, path, _ in not_offered.TABLE}
+    assert {path: known[path] for path in missing & set(known)} == not_offered.OFFERED
 
 
 def test_calls_named_by_refusals_exist() -> None:

@@ -533,3 +533,23 @@ def test_a_rerun_with_another_command_cannot_read_its_parents_secrets(road: Road
     assert error.value.code == "secret_mark"
     with pytest.raises(Refusal):
         road.run(sweep, parent=NOWHERE)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_that_died_is_said_to_everybody_who_waits_and_who_comes(
+    waiting_road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Death(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Death
+
+    road = waiting_road
+    waiting = submit_sweeps(road, 2)
+    monkeypatch.setattr(road.clock, "now", die)
+    road.handler.start()
+    assert [error_of(future).code for future in waiting] == ["writer_dead"] * 2
+    assert road.handler.broken is not None
+    assert road.handler.broken.code == "writer_dead"
+    assert error_of(submit_sweeps(road, 1)[0]).code == "writer_dead"

@@ -1,8 +1,14 @@
 """What the backend sees against what the ledger says: P3.5 to P3.7."""
 
-import pytest
+from collections.abc import Sequence
+from dataclasses import replace
 
+import pytest
+from sqlalchemy import select
+
+from tallystick.control import reconciler
 from tallystick.control.reports import report_commands
+from tallystick.control.texts import Texts
 from tallystick.domain import commands as cm
 from tallystick.domain.attempt import Attempt
 from tallystick.domain.ids import RunId
@@ -17,6 +23,7 @@ from tallystick.execution.backend import (
     Supervised,
     Unsupervised,
 )
+from tallystick.ledger.tables import payloads
 from tallystick.projections.audit import verify_database
 from tallystick.testing.faults import Fault
 from tallystick.wire import observation as ob
@@ -221,3 +228,45 @@ def test_what_has_ended_is_not_looked_at_any_more(rig: Rig) -> None:
     before = rig.road.types()
     rig.reconciler.tick()
     assert rig.road.types() == before
+
+
+@pytest.mark.parametrize(
+    "word", [Exited(exit_code=0, observations=BEGUN), Gone(reason="supervisor killed")]
+)
+def test_a_run_without_supervisor_keeps_no_secrets_after_its_end(
+    rig: Rig, word: Exited | Gone
+) -> None:
+    run, attempt = rig.launched()
+    assert rig.backend.bundle(attempt.id).command
+    rig.backend.show(attempt.id, word)
+    rig.reconciler.tick()
+    assert rig.road.state(run).status.value in {"finished", "failed"}
+    spent = rig.backend.bundle(attempt.id)
+    assert (spent.command, spent.environment) == ("", {})
+
+
+def test_a_record_that_was_delivered_meanwhile_leaves_no_text_behind(rig: Rig) -> None:
+    """The journal is read while the last delivery is under way: each text has its one entry."""
+    _run, attempt = rig.launched()
+    described = ob.Described(n=3, at=25, interpreter="/usr/bin/python3", host="h")
+    journal = (*BEGUN, described, replace(EXITED, n=4), replace(ENDED, n=5))
+    under_way = list(journal[:3])
+
+    def deliver_first(
+        of: Attempt, seen: Sequence[ob.Observation], texts: Texts
+    ) -> list[cm.Command]:
+        mine = rig.road.texts()
+        for command in report_commands(of, under_way, mine):
+            rig.road.handle(command, texts=mine)
+        under_way.clear()
+        return report_commands(of, seen, texts)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(reconciler, "report_commands", deliver_first)
+    rig.backend.show(attempt.id, Recorded(observations=journal))
+    rig.reconciler.tick()
+    patch.undo()
+    with rig.road.database.read() as tx:
+        kept = [row["bytes"] for row in tx.fetch(select(payloads.c.bytes))]
+    assert len([text for text in kept if b"interpreter_version" in text]) == 1
+    assert verify_database(rig.road.database).ok

@@ -1,12 +1,13 @@
 """The launch directory is private, whole, and says the same thing however often it is written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tallystick.errors import InvalidError
-from tallystick.execution.bundle import write_bundle, write_stop
+from tallystick.execution.bundle import spend_bundle, write_bundle, write_stop
 from tallystick.wire import codec
 from tallystick.wire.bundle import COMMAND_ARGUMENT_BYTES, Bundle, StopRequest
 
@@ -49,3 +50,20 @@ def test_a_stop_is_written_once_and_replaced_by_another(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "stop.json").read_bytes())["grace_seconds"] == 1.0
     with pytest.raises(FileNotFoundError):
         write_stop(tmp_path / "none", StopRequest(grace_seconds=1.0))
+
+
+def test_a_bundle_that_has_served_keeps_no_command_and_no_environment(tmp_path: Path) -> None:
+    secret = replace(bundle("x" * 200_000), environment={"KEY": "hunter2"})
+    write_bundle(tmp_path, secret)
+    for _ in range(2):
+        spend_bundle(tmp_path)
+        spent = codec.from_json(Bundle, json.loads((tmp_path / "bundle.json").read_bytes()))
+        assert spent == replace(secret, command="", environment={})
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle.json"]
+
+
+def test_a_bundle_that_cannot_be_read_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text('{"environment": {"KEY": "hunter2"')
+    spend_bundle(tmp_path)
+    spend_bundle(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from tallystick.execution import rundir
+from tallystick.execution.processes import Pid
 from tallystick.wire.bundle import JOURNAL_FILE, LOCK_FILE
 from tallystick.wire.journal import line, load
 from tallystick.wire.observation import CommandStarted, Ended, Observation, SupervisorStarted
@@ -21,7 +22,7 @@ def write(directory: Path, records: tuple[Observation, ...], more: bytes = b"") 
     return (directory / JOURNAL_FILE).write_bytes(content)
 
 
-def read_head(directory: Path) -> tuple[Observation | None, Observation | None]:
+def read_head(directory: Path) -> tuple[Observation | None, Pid | None]:
     return rundir.read_head(directory, attempt="att_1", key="k")
 
 
@@ -41,7 +42,7 @@ def test_the_head_names_who_was_started(tmp_path: Path) -> None:
     write(tmp_path, RECORDS[:1], b'{"n":2,')
     assert read_head(tmp_path) == (RECORDS[0], None)
     write(tmp_path, RECORDS)
-    assert read_head(tmp_path) == (RECORDS[0], RECORDS[1])
+    assert read_head(tmp_path) == (RECORDS[0], Pid(4, 5))
 
 
 def test_an_end_is_known_by_the_last_whole_record(tmp_path: Path) -> None:

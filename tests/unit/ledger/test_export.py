@@ -1,5 +1,6 @@
 """An export is a plain tlog-tiles directory that verifies without us."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from tallystick.errors import ConflictError, NotFoundError
 from tallystick.ledger import verify
-from tallystick.ledger.export import tile_path, write_export
+from tallystick.ledger.export import README, tile_path, write_export
 from tests.unit.ledger.kept_ledger import Kept, draft
 from tests.vectors import naive_tree
 
@@ -93,7 +94,8 @@ def test_the_readme_of_an_export_verifies_the_signature_with_openssl(
     kept.grow(6)
     out = export(kept, tmp_path / "out")
     readme = (out / "README.txt").read_text(encoding="utf-8")
-    start, end = readme.index("    python3 -c"), readme.index("sigfile sig\n") + len("sigfile sig")
+    start, last = readme.index("    T=$(mktemp"), "sigfile $T/sig\n"
+    end = readme.index(last) + len(last)
     done = subprocess.run(
         ["bash", "-ec", readme[start:end].replace("\n    ", "\n")],
         cwd=out,
@@ -102,7 +104,11 @@ def test_the_readme_of_an_export_verifies_the_signature_with_openssl(
         check=False,
     )
     assert "Signature Verified Successfully" in done.stdout, done.stderr
-    assert kept.ledger.vkey in readme
+    assert verify.verify_export(out).size == 6, "the recipe leaves nothing in the export"
+
+
+def test_the_readme_is_the_same_in_every_export_and_known_to_the_verifier() -> None:
+    assert hashlib.sha256(README.encode()).hexdigest() in verify.READMES
 
 
 def test_tile_paths_are_those_of_the_specification() -> None:

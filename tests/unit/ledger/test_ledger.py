@@ -1,6 +1,6 @@
 """Appending, reading and proving, compared with a naive tree over the same entries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from tallystick.db.database import CoreTransaction, Transaction
+from tallystick.db.database import Transaction
+from tallystick.db.sqlite_bulk import SqliteTransaction
 from tallystick.errors import ConflictError, InvalidError, NotFoundError
 from tallystick.ledger import tiles as tiles_module
 from tallystick.ledger.canonical import commit
 from tallystick.ledger.checkpoint import open_checkpoint
 from tallystick.ledger.keys import Signer
-from tallystick.ledger.ledger import Entry, Ledger, Payload
+from tallystick.ledger.ledger import Draft, Entry, Ledger, Payload
 from tallystick.ledger.merkle import verify_consistency, verify_inclusion
 from tallystick.ledger.tables import checkpoints, payloads
 from tests.unit.ledger.kept_ledger import SEED, START, Kept, draft, open_kept
@@ -121,13 +122,13 @@ def test_a_group_writes_what_is_new_and_never_the_history(
     kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[int] = []
-    insert = CoreTransaction.insert
+    insert = SqliteTransaction.insert
 
-    def counted(self: CoreTransaction, table: Any, rows: Any) -> None:
+    def counted(self: SqliteTransaction, table: Any, rows: Any) -> None:
         written.append(sum(len(v) for row in rows for v in row.values() if isinstance(v, bytes)))
         insert(self, table, rows)
 
-    monkeypatch.setattr(CoreTransaction, "insert", counted)
+    monkeypatch.setattr(SqliteTransaction, "insert", counted)
     costs = []
     for until in (10, 100, 250, 300, 500, 900):
         kept.grow(until)
@@ -238,12 +239,27 @@ def test_the_newest_checkpoint_is_kept_and_one_an_hour(kept: Kept) -> None:
     assert [row["size"] for row in rows] == [3, 5, 6, 10]
 
 
+def committing(items: Sequence[Payload]) -> Draft:
+    """A draft with the commitments of payloads."""
+    return replace(draft(0), data={f"t{n}": {"c": item.c, "n": 6} for n, item in enumerate(items)})
+
+
+def test_a_text_that_no_entry_commits_to_is_not_kept(kept: Kept) -> None:
+    made = [
+        Payload(c=commit(b"s" * 16, text).c, salt=b"s" * 16, bytes=text) for text in (b"a", b"b")
+    ]
+    with kept.db.write() as tx:
+        kept.ledger.append(tx, [committing(made[:1])], made)
+    with kept.db.read() as tx:
+        assert Ledger.texts(tx, [item.c for item in made]) == {made[0].c: b"a"}
+
+
 def test_payloads_are_found_by_commitment_until_they_are_erased(kept: Kept) -> None:
     texts = {commit(bytes([n]) * 16, b"text %d" % n).c: (bytes([n]) * 16, n) for n in range(3)}
     made = [Payload(c=c, salt=salt, bytes=b"text %d" % n) for c, (salt, n) in texts.items()]
     for group in (made, made[:1]):  # a text may be committed to again
         with kept.db.write() as tx:
-            appended = kept.ledger.append(tx, [draft(0)], group)
+            appended = kept.ledger.append(tx, [committing(group)], group)
         kept.ledger.adopt(appended)
     first, second, third = texts
     with kept.db.write() as tx:

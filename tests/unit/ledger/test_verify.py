@@ -277,9 +277,13 @@ def test_a_pinned_key_decides_whatever_the_export_says(small: Path) -> None:
     stranger = Signer(SIGNER.origin, bytes(32))
     with pytest.raises(VerificationError, match="no signature by tally"):
         verify_export(small, stranger.vkey)
-    (small / "vkey").write_text(stranger.vkey, encoding="utf-8")
     assert verify_export(small, SIGNER.vkey).pinned
+    (small / "vkey").write_text(stranger.vkey, encoding="utf-8")
     assert failure(small).report is None
+    with pytest.raises(VerificationError, match="the key to verify with; found another"):
+        verify_export(small, SIGNER.vkey)
+    (small / "vkey").unlink()
+    assert verify_export(small, SIGNER.vkey).pinned
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,15 @@ def test_a_missing_file_is_an_empty_one(tmp_path: Path) -> None:
 def test_an_offset_beyond_the_end_is_the_end(tmp_path: Path) -> None:
     found = page(written(tmp_path, b"abc"), offset=99, limit=10, ended=True)
     assert (found.offset, found.content, found.has_more_before) == (3, "", True)
+
+
+def test_what_a_command_put_in_the_place_of_its_output_is_no_output(tmp_path: Path) -> None:
+    secret = tmp_path / "other"
+    secret.write_text("not the run's")
+    (tmp_path / "link").symlink_to(secret)
+    os.mkfifo(tmp_path / "pipe")  # whoever opened it plainly would wait for a writer
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "device").symlink_to("/dev/zero")
+    for name in ("link", "pipe", "folder", "device", "none", "other/below"):
+        found = page(tmp_path / name, offset=0, limit=100, ended=True)
+        assert (found.content, found.total_size) == ("", 0), name

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.store.points import (
@@ -82,6 +82,7 @@ def test_every_number_can_be_told_in_json(value: float) -> None:
 LONG = 2 * MOST_POINTS
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.dictionaries(st.integers(0, LONG - 1), st.floats(), max_size=30))
 def test_thinning_keeps_ends_extremes_and_something_that_is_not_finite(
     changed: dict[int, float],

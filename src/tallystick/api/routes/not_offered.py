@@ -3,12 +3,13 @@
 They are no part of the OpenAPI document; whoever has a token learns from the refusal.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from starlette.responses import Response
 
 from tallystick.api.call import Call
+from tallystick.api.problems import MethodError
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.errors import NotFoundError
 
@@ -68,16 +69,25 @@ TABLE: Final[tuple[tuple[str, str, str], ...]] = (
 )
 """Method, path, what to do instead."""
 
+OFFERED: Final[Mapping[str, str]] = {
+    "/sweeps": "GET",
+    "/sweeps/{sweep}": "GET",
+    "/cluster": "GET",
+    "/sessions": "GET",
+}
+"""Paths of the table that are offered with another method: 405 then, and not 404."""
+
 
 def _refusing(method: str, path: str, instead: str) -> Callable[[Call], Awaitable[Response]]:
     async def refuse(_call: Call) -> Response:
         """Refuse, and name the call to make instead."""
-        raise NotFoundError(
-            f"{method} {path} is not offered by this server",
-            code="not_offered",
-            hint=instead,
-            next_actions=(instead,),
-        )
+        said = f"{method} {path} is not offered by this server"
+        allowed = OFFERED.get(path)
+        if allowed is not None:
+            raise MethodError(
+                said, code="not_offered", hint=instead, next_actions=(instead,), allowed=[allowed]
+            )
+        raise NotFoundError(said, code="not_offered", hint=instead, next_actions=(instead,))
 
     return refuse
 
