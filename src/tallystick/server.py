@@ -5,6 +5,7 @@ Ctrl-C. Stopping never touches running runs: their supervisors outlive the serve
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -187,6 +188,8 @@ class Server:
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
             lifespan="off",
         )
+        gc.collect()
+        gc.freeze()  # what was built lives as long as the process: no collection looks at it again
         try:
             _Answering(config, self, url, ready).run(sockets=[listener])
         finally:

@@ -7,6 +7,7 @@ transaction. What entries mean, and when to commit, is decided elsewhere.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,8 @@ __all__ = ["Appended", "Draft", "Entry", "Ledger", "Payload"]
 CHECKPOINT_PERIOD_MS: Final = 3_600_000  # of the checkpoints of one hour, only the last is kept
 _TEXTS_AT_ONCE: Final = 500  # bound parameters in one statement; SQLite allows 32,766
 _DEEPEST_TILE: Final = 7  # 256^8 entries are more than 64-bit positions can count
+
+_COMMITMENTS = re.compile(rb'"c":"([0-9a-f]{64})"').findall
 
 _NEWEST_CHECKPOINT = (
     select(checkpoints.c.size, checkpoints.c.note, checkpoints.c.ts)
@@ -295,11 +298,13 @@ def _payload_rows(
                 code="payload_mismatch",
                 c=item.c,
             )
-    committed = b"".join(entry.raw for entry in beside) if items else b""
+    if not items:
+        return []
+    committed = {c for entry in beside for c in _COMMITMENTS(entry.raw)}
     return [
         {"c": item.c, "salt": item.salt, "bytes": item.bytes}
         for item in items
-        if f'"{item.c}"'.encode() in committed
+        if item.c.encode() in committed
     ]
 
 
