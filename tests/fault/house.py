@@ -44,6 +44,7 @@ def house(
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     listener = socket.socket()
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         server.start()
         server.feed.attach(loop, position=server.ledger.size - 1)

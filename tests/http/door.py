@@ -111,6 +111,7 @@ class Door:
         self._loop = _HastyLoop() if haste else asyncio.SelectorEventLoop()
         self.server.feed.attach(self._loop, position=self.server.ledger.size - 1)
         listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         config = uvicorn.Config(

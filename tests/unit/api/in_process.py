@@ -42,6 +42,7 @@ class Api:
     def _listen(self) -> "tuple[uvicorn.Server, Future[None]]":
         """Answer supervisors, which deliver over HTTP and nowhere else, on loopback."""
         listener = socket.socket()
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(self.server.app, lifespan="off", log_level="critical")
         door = uvicorn.Server(config)
