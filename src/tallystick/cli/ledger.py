@@ -20,7 +20,7 @@ from tallystick.ledger import proof_file
 if TYPE_CHECKING:
     from tallystick.db.database import Database
 
-app = typer.Typer(no_args_is_help=True, help="The ledger: verify, export, prove, check.")
+app = typer.Typer(no_args_is_help=True, help="The ledger: verify, export, proof, check; known and forget.")
 
 UNKNOWABLE = (
     "what was cut off at the end cannot be seen from here, a restored backup verifies too: compare "
@@ -41,7 +41,7 @@ VKey = Annotated[
 def verify(
     export: Annotated[
         Path | None,
-        typer.Argument(metavar="[EXPORT]", help="An exported ledger instead of a server's own."),
+        typer.Argument(metavar="EXPORT", help="An exported ledger instead of a server's own."),
     ] = None,
     data_dir: options.DataDir = None,
     vkey: VKey = None,
@@ -243,8 +243,9 @@ def check(
 ) -> None:
     """Show that a receipt's entry is in the ledger, and that the ledger of now continues it.
 
-    Exit code 4 when it does not: both signed notes are printed then. The key is the one given, else
-    the one pinned here, else the server's own word.
+    Exit code 4 when it does not: both signed notes are printed then. Exit code 2 for what is no
+    receipt, 1 when something is missing to judge it. The key is the one given, else the one pinned
+    here, else the server's own word.
     """
     claim = receipts.claim_in(receipt, entry_file)
     client = options.client_for()

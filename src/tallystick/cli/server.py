@@ -53,7 +53,9 @@ def up(
 ) -> None:
     """Start the server, until Ctrl-C or TERM.
 
-    Runs go on without it, and are found again at its next start.
+    Runs go on without it, and are found again at its next start. A ledger that does not match its
+    signed head is served, but not written. Exit code 1 for settings that cannot work or a directory
+    in use, 3 for what may pass (a full disk, a locked database), 4 for a damaged ledger.
     """
     from tallystick.config import load
     from tallystick.server import build
