@@ -20,7 +20,9 @@ from tallystick.ledger import proof_file
 if TYPE_CHECKING:
     from tallystick.db.database import Database
 
-app = typer.Typer(no_args_is_help=True, help="The ledger: verify, export, proof, check; known and forget.")
+app = typer.Typer(
+    no_args_is_help=True, help="The ledger: verify, export, proof, check; known and forget."
+)
 
 UNKNOWABLE = (
     "what was cut off at the end cannot be seen from here, a restored backup verifies too: compare "
