@@ -97,6 +97,7 @@ def use(server: ServerProcess) -> None:
     second = client.send("POST", "/runs", {**known, "command": traced(work, "second", 0, 0)})["id"]
     third = client.send("POST", "/runs", {**known, "command": LONG, "auto_start": True})["id"]
     client.send("POST", f"/runs/{second}/start", {})
+    seen(server, first, lambda run: run["attempt"] is not None)
     client.send("POST", f"/runs/{first}/metrics", {"rows": [{"step": 1, "loss": 2}]})
     client.send("POST", f"/runs/{third}/stop", {})
     token = client.send("POST", "/tokens", {"role": "auditor"}, token="admin")["id"]
@@ -108,11 +109,18 @@ def use(server: ServerProcess) -> None:
 
 def ended(server: ServerProcess, run: str) -> dict[str, Any]:
     """The run at its end, whatever a request for it meets."""
+    return seen(server, run, lambda found: found["status"] in ENDED)
+
+
+def seen(
+    server: ServerProcess, run: str, there: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """The run once it is so, whatever a request for it meets."""
 
     def look() -> dict[str, Any] | None:
         with contextlib.suppress(urllib.error.URLError, http.client.HTTPException, OSError):
             answer = server.call("GET", f"/runs/{run}?wait=2")
-            if answer.status == 200 and answer.body["status"] in ENDED:
+            if answer.status == 200 and there(answer.body):
                 found: dict[str, Any] = answer.body
                 return found
         return None
