@@ -10,7 +10,6 @@ import itertools
 import os
 import random
 import threading
-import time
 import urllib.error
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +113,7 @@ def test_nothing_acknowledged_is_lost_whenever_the_server_dies(tmp_path: Path) -
             client.start()
         try:
             for number in range(1, MOMENTS + 1):
-                time.sleep(moment.uniform(0, LONGEST_SECONDS))  # the random moment itself
+                load.over.wait(moment.uniform(0, LONGEST_SECONDS))  # the random moment itself
                 server.kill()
                 if number % CHECK_EVERY == 0:
                     load.check()

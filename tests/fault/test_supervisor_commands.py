@@ -29,6 +29,7 @@ from tallystick.wire.observation import (
     OutputSealed,
     SupervisorStarted,
 )
+from tests.fault.waking import switches
 
 
 @pytest.fixture
@@ -245,10 +246,10 @@ class TestCost:
         rig.started(handle)
         first = journal_of(handle)[0]
         assert isinstance(first, SupervisorStarted)
-        wait_for(lambda: _switches(first.pid) == _settled(first.pid), what="a quiet supervisor")
-        before = _switches(first.pid)
+        wait_for(lambda: switches(first.pid) == _settled(first.pid), what="a quiet supervisor")
+        before = switches(first.pid)
         time.sleep(1.5)  # an interval is what is measured here
-        assert _switches(first.pid) - before <= 1
+        assert switches(first.pid) - before <= 1
         rig.backend.cancel(handle, grace_seconds=0)
         rig.ended(handle)
 
@@ -280,14 +281,6 @@ class TestCost:
         assert min(times) > 0
 
 
-def _switches(pid: int) -> int:
-    total = 0
-    for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        lines = status.read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
-    return total
-
-
 def _settled(pid: int) -> int:
     time.sleep(0.2)  # two readings need some time between them
-    return _switches(pid)
+    return switches(pid)

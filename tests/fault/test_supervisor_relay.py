@@ -16,6 +16,7 @@ from tallystick.execution.local import LocalBackend
 from tallystick.testing.announced import Announcement
 from tallystick.testing.contract.backend import TOKEN, Rig, journal_of, wait_for
 from tallystick.wire.observation import Ended, SupervisorStarted
+from tests.fault.waking import switches
 
 GARBLED = {
     -1: b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{",
@@ -184,7 +185,8 @@ def test_whoever_has_the_port_now_and_is_no_server_is_told_no_token(
     server.announcement.withdraw()  # the port still answers
     handle, pid = submit(rig, server, "exit 4")
     ended(handle)
-    time.sleep(1.0)  # several tries; that nothing comes has no condition to wait for
+    before = switches(pid)  # it only sleeps and tries by now, each try at least one switch
+    wait_for(lambda: switches(pid) >= before + 6, what="several tries")
     assert _lives(pid)
     assert server.tokens == set()
     server.stop()

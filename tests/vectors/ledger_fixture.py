@@ -8,10 +8,11 @@ import sys
 from typing import Any
 
 from tallystick.ledger.canonical import commit
-from tallystick.ledger.checkpoint import Checkpoint, encode64, tlog_proof
+from tallystick.ledger.checkpoint import Checkpoint, encode64
 from tallystick.ledger.entry import Draft, place
 from tallystick.ledger.keys import Signer
 from tallystick.ledger.merkle import consistency_proof, inclusion_proof, root_of
+from tallystick.ledger.proof_file import ProofFile
 
 ORIGIN = "tally.local/00112233445566ff"
 SEED = bytes(range(64, 96))
@@ -70,7 +71,9 @@ def build() -> dict[str, Any]:
         "inclusion": [[[encode64(h) for h in proof] for proof in row] for row in proofs],
         "consistency": [[[encode64(h) for h in proof] for proof in row] for row in links],
         "checkpoints": checkpoints,
-        "tlog_proof": tlog_proof(3, proofs[size - 1][3], checkpoints[size]),
+        "tlog_proof": ProofFile(
+            index=3, hashes=tuple(proofs[size - 1][3]), checkpoint=checkpoints[size]
+        ).text(),
     }
 
 

@@ -8,7 +8,6 @@ address in server.json unless a server holds that directory now: anybody may tak
 server has left.
 """
 
-import fcntl
 import ipaddress
 import json
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tallystick import durable
 from tallystick.config import load
 from tallystick.errors import ForbiddenError, InvalidError, UnavailableError
 
@@ -177,16 +177,9 @@ def _owner_of(pid: int) -> int | None:
 def _is_held(lock: Path) -> bool:
     """Whether a process holds the lock of a data directory."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        return durable.is_locked(lock)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _read_server_file(path: Path) -> dict[str, Any]:

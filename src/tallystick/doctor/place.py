@@ -1,12 +1,11 @@
 """What all checks look at: the settings in force, the moment, and whether a server runs."""
 
-import fcntl
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tallystick import durable
 from tallystick.config import Settings
 from tallystick.control.data_dir import DATABASE_FILE, LOCK_FILE, RUNS, SERVER_FILE
 
@@ -38,18 +37,9 @@ class Place:
     def is_served(self) -> bool:
         """Whether a server holds the directory now: the kernel frees its lock on any death."""
         try:
-            descriptor = os.open(self.data_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+            return durable.is_locked(self.data_dir / LOCK_FILE)
         except OSError:
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        finally:
-            os.close(descriptor)
-        return False
 
     def announced(self) -> dict[str, Any] | None:
         """server.json; None when it is not there, empty when it cannot be read."""

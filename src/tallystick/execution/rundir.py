@@ -4,7 +4,6 @@ The command can change every file in it, so a journal is believed by its MACs on
 opened in a way that could wait.
 """
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -21,23 +20,13 @@ HEAD_BYTES = 16_384
 def is_held(directory: Path) -> bool:
     """Whether a supervisor lives: the kernel frees its lock on any death.
 
-    Probed with a shared lock, held for microseconds, so probes never refuse each other. A
-    supervisor that starts at that very moment finds the lock taken; it tries again for two
+    A supervisor that starts at the moment of the probe finds the lock taken; it tries again for two
     seconds (see `supervisor.claim`), so a probe cannot make it believe that it came second.
     """
     try:
-        descriptor = durable.open_regular(directory / LOCK_FILE)
+        return durable.is_locked(directory / LOCK_FILE)
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def journal_bytes(directory: Path) -> int:

@@ -165,12 +165,6 @@ def open_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
     return head
 
 
-def tlog_proof(index: int, proof: Sequence[bytes], note: str) -> str:
-    """The C2SP tlog-proof text of one entry: anyone can check it with the log's verifier key."""
-    hashes = "".join(f"{encode64(item)}\n" for item in proof)
-    return f"c2sp.org/tlog-proof@v1\nindex {index}\n{hashes}\n{note}"
-
-
 def key_id(name: str, algorithm: int, public: bytes) -> bytes:
     """The 4-byte id that ties a signature line to a key (signed-note)."""
     return hashlib.sha256(name.encode() + b"\n" + bytes([algorithm]) + public).digest()[:4]

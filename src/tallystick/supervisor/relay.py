@@ -5,7 +5,6 @@ here but the token; what has been delivered is for the courier to remember. Neit
 is ever written anywhere.
 """
 
-import fcntl
 import http.client
 import json
 import os
@@ -118,14 +117,7 @@ def _is_server(pid: int, lock: Path) -> bool:
     """
     if os.stat(f"/proc/{pid}").st_uid not in {os.getuid(), 0}:  # noqa: PTH116 - no file
         return False
-    descriptor = durable.open_regular(lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return durable.is_locked(lock)
 
 
 def _connect(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:

@@ -18,7 +18,6 @@ from tallystick.ledger.checkpoint import (
     encode64,
     open_checkpoint,
     open_note,
-    tlog_proof,
 )
 from tallystick.ledger.entry import Draft, parse, place
 from tallystick.ledger.keys import Signer
@@ -31,6 +30,7 @@ from tallystick.ledger.merkle import (
     verify_consistency,
     verify_inclusion,
 )
+from tallystick.ledger.proof_file import ProofFile
 from tallystick.ledger.verify import malformed, parse_vkey
 from tallystick.ledger.verify import open_checkpoint as open_as_stranger
 from tests.vectors import naive_tree
@@ -134,7 +134,8 @@ def test_shared_cosigned_note_opens_with_and_without_the_witness_key(
 
 def test_shared_proof_text_is_reproduced(shared: dict[str, Any]) -> None:
     proof = inclusion_proof(reader(leaves_of(shared)), 1, 5)
-    assert tlog_proof(1, proof, shared["cosigned"]) == shared["tlog_proof"]
+    file = ProofFile(index=1, hashes=tuple(proof), checkpoint=shared["cosigned"])
+    assert file.text() == shared["tlog_proof"]
 
 
 def test_shared_commitments_are_reproduced(shared: dict[str, Any]) -> None:
