@@ -93,13 +93,37 @@ class ExecutionSettings:
     """How runs are executed."""
 
     max_concurrent: int | None = None
-    """Runs at a time; by default the number of GPUs, or of cores where there is none."""
+    """Runs at a time; by default the number of cores, or of GPUs where there are more."""
     grace_seconds: float = 10.0
     """Between TERM and KILL when a run is stopped."""
     poll_seconds: float = 2.0
     """Wake-ups are hints; losing all of them only adds this much."""
     record_tree: bool = True
     """Record the exact git working tree before every start."""
+    gpus: str | None = None
+    """GPUs that may be handed out: `all` (the default), `none`, or indexes and UUIDs with commas
+    between them."""
+    default_gpus: int | None = None
+    """GPUs of a run that does not say how many; by default 1 where there are any."""
+    breaker_failures: int = 5
+    """So many runs of a sweep that fail the same way, one after the other and each within a minute
+    of its start, pause it; 0 never does."""
+    silence_minutes: float = 0.0
+    """Raise an alert when a run has printed nothing for so long; 0 never does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Who is told what happened, beside those who ask."""
+
+    webhooks: Secret | None = None
+    """URLs, with blanks between them, that are sent signed JSON (Standard Webhooks)."""
+    webhook_secret: Secret | None = None
+    """What webhooks are signed with: `whsec_` and base64 of 24 to 64 bytes."""
+    channels: Secret | None = None
+    """Apprise URLs, with blanks between them: desktop, mail, chat; needs the extra `notify`."""
+    events: str | None = None
+    """Which events, with commas between them; all by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +134,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
     @property
     def database_url(self) -> str:

@@ -30,8 +30,22 @@ VALUES: dict[str, tuple[str, Any]] = {
     "execution.grace_seconds": ("0.5", 0.5),
     "execution.poll_seconds": ("9", 9.0),
     "execution.record_tree": ("off", False),
+    "execution.gpus": ("0,2", "0,2"),
+    "execution.default_gpus": ("0", 0),
+    "execution.breaker_failures": ("3", 3),
+    "execution.silence_minutes": ("0.5", 0.5),
+    "notify.webhooks": ("https://a/x https://b/y", "https://a/x https://b/y"),
+    "notify.webhook_secret": ("whsec_" + "hunter2" * 5, "whsec_" + "hunter2" * 5),
+    "notify.channels": ("mailto://me:hunter2@here", "mailto://me:hunter2@here"),
+    "notify.events": ("alert,run_failed", "alert,run_failed"),
 }
-SECRETS = {"database.url", "auth.admin_token"}
+SECRETS = {
+    "database.url",
+    "auth.admin_token",
+    "notify.webhooks",
+    "notify.webhook_secret",
+    "notify.channels",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,11 @@ from tallystick.control.redaction import marks_in, missing_marks
 from tallystick.control.texts import Texts
 from tallystick.control.vault import Vault
 from tallystick.db.database import Database, Transaction
+from tallystick.domain.alert import Alert
+from tallystick.domain.cluster import Cluster
 from tallystick.domain.codec import encode
-from tallystick.domain.commands import Command, EditRun, RegisterRun
-from tallystick.domain.events import Record
+from tallystick.domain.commands import Command, CreateSweep, EditRun, EditSweep, RegisterRun
+from tallystick.domain.events import Record, RunMoved
 from tallystick.domain.ids import Actor, RunId, Text
 from tallystick.domain.policy import Policy
 from tallystick.domain.request import SeenRequest
@@ -71,7 +73,9 @@ class Accepted:
     run: Run | None = None
     sweep: Sweep | None = None
     token: Token | None = None
+    alert: Alert | None = None
     policy: Policy
+    cluster: Cluster
 
 
 @dataclass(slots=True)
@@ -344,6 +348,10 @@ class CommandHandler:
         in a text of the caller's own stands for a secret that the caller does not have.
         """
         command = member.command
+        if isinstance(command, CreateSweep | EditSweep):
+            if command.plan is not None and member.texts is not None:
+                self._vault.keep(command.sweep, member.texts.secrets)
+            return
         if not isinstance(command, RegisterRun | EditRun):
             return
         own = member.texts.known if member.texts is not None else {}
@@ -360,7 +368,8 @@ class CommandHandler:
 
     def _inherited(self, parent: RunId, commitments: Sequence[str]) -> dict[str, str]:
         """The secrets of a parent's texts, by the marks in them."""
-        kept = self._vault.load(parent)
+        known = self._world.run(parent)
+        kept = {} if known is None else self._vault.of(known)
         if not kept or self._world.tx is None:
             return {}
         found = self._ledger.texts(self._world.tx, commitments)
@@ -390,7 +399,9 @@ class CommandHandler:
             run=world.run(subject) if subject.startswith("run_") else None,
             sweep=world.sweep(subject) if subject.startswith("swp_") else None,
             token=world.token(subject) if subject.startswith("tok_") else None,
+            alert=world.alert(subject) if subject.startswith("alr_") else None,
             policy=world.policy(),
+            cluster=world.cluster(),
         )
 
     def _receipt_of(self, tx: Transaction, seq: int) -> Receipt | None:
@@ -409,6 +420,8 @@ class CommandHandler:
             run = self._world.run(record.stream) if record.stream.startswith("run_") else None
             if run is not None and run.sweep is not None:
                 touched[run.sweep] = record.seq
+            if isinstance(record.event, RunMoved) and record.event.old_sweep is not None:
+                touched[record.event.old_sweep] = record.seq
         return tuple(touched.items())
 
 

@@ -5,17 +5,21 @@ The only place that knows which states a command is about; what is allowed stand
 
 from typing import TypeVar
 
+from tallystick.domain import alert as alerts
 from tallystick.domain import attempt as attempts
+from tallystick.domain import budget as budgets
+from tallystick.domain import cluster as clusters
 from tallystick.domain import commands as cm
 from tallystick.domain import events as ev
 from tallystick.domain import policy as policies
 from tallystick.domain import protocol as protocols
 from tallystick.domain import run as runs
+from tallystick.domain import run_decisions, sweep_decisions
 from tallystick.domain import session as sessions
 from tallystick.domain import sweep as sweeps
 from tallystick.domain import token as tokens
 from tallystick.domain.events import Fact
-from tallystick.domain.ids import Actor, RequestMark, Role, RunId, SweepId
+from tallystick.domain.ids import Actor, RequestMark, Role, RunId, SessionId, SweepId
 from tallystick.domain.request import SeenRequest, check_repeat
 from tallystick.errors import NotFoundError
 from tallystick.projections.world import World
@@ -34,7 +38,15 @@ def subject_of(command: cm.Command) -> str:
             return protocols.stream_of(command.skill)
         case cm.CreateToken() | cm.RevokeToken():
             return command.token
-        case cm.CreateSweep():
+        case cm.CreateSweep() | cm.RegisterPoints():
+            return command.sweep
+        case cm.SetBudget() | cm.ReportBudget():
+            return budgets.stream_of(command.scope)
+        case cm.SetCluster() | cm.Drain() | cm.Undrain():
+            return clusters.CLUSTER
+        case cm.RaiseAlert() | cm.AnswerAlert():
+            return command.alert
+        case _ if isinstance(command, sweep_decisions.SweepCommand):
             return command.sweep
         case _:
             return command.run
@@ -53,7 +65,7 @@ def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest |
             return check_repeat(seen, mark)
     if not again:
         return None
-    made: runs.Run | sweeps.Sweep | tokens.Token | None = None
+    made: runs.Run | sweeps.Sweep | tokens.Token | alerts.Alert | None = None
     match command:
         case cm.RegisterRun():
             made = world.run(command.run)
@@ -61,6 +73,8 @@ def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest |
             made = world.sweep(command.sweep)
         case cm.CreateToken():
             made = world.token(command.token)
+        case cm.RaiseAlert():
+            made = world.alert(command.alert)
         case _:
             return None
     if made is None:
@@ -70,30 +84,86 @@ def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest |
 
 def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fact]:
     """The facts that a command leads to; raises a `Refusal` and changes nothing otherwise."""
+    if isinstance(command, cm.RegisterRun):
+        return _register(world, command, by)
+    if isinstance(command, cm.CreateSweep):
+        return _create_sweep(world, command, by)
+    if isinstance(command, cm.MoveRun):
+        sweep_of(world, command.sweep)
+    if isinstance(command, run_decisions.RunCommand):
+        return run_decisions.decide(run_of(world, command.run), command)
+    if isinstance(command, sweep_decisions.SweepCommand):
+        return _steer(world, command)
+    if isinstance(command, attempts.AttemptCommand):
+        return _report(world, command, now=now)
+    if isinstance(command, SignalCommand):
+        return _signal(world, command, by=by)
+    return _administer(world, command, by=by, now=now)
+
+
+SignalCommand = (
+    cm.RaiseAlert
+    | cm.AnswerAlert
+    | cm.SetBudget
+    | cm.ReportBudget
+    | cm.SetCluster
+    | cm.Drain
+    | cm.Undrain
+)
+
+
+def _signal(world: World, command: SignalCommand, *, by: Actor) -> list[Fact]:
+    """Alerts, budgets and what people say about the machine."""
     match command:
-        case cm.RegisterRun():
-            return _register(world, command, by)
-        case cm.CreateSweep():
-            return _create_sweep(world, command, by)
-        case (
-            cm.EditRun()
-            | cm.QueueRun()
-            | cm.StopRun()
-            | cm.ArchiveRun()
-            | cm.UnarchiveRun()
-            | cm.AssignAttempt()
-        ):
-            return runs.decide(run_of(world, command.run), command)
-        case (
-            cm.OpenLedger()
-            | cm.SetPolicy()
-            | cm.PublishProtocol()
-            | cm.CreateToken()
-            | cm.RevokeToken()
-        ):
-            return _administer(world, command, by=by, now=now)
-        case _:
-            return _report(world, command)
+        case cm.RaiseAlert():
+            return alerts.decide_raise(run_of(world, command.run), command)
+        case cm.AnswerAlert():
+            return _answer(world, command)
+        case cm.SetBudget():
+            session = _session_in(world, command.scope)
+            budget = world.budget(command.scope)
+            return budgets.decide_set(budget, command, by=by, session=session)
+        case cm.ReportBudget():
+            budget = world.budget(command.scope)
+            session = _session_in(world, command.scope)
+            return budgets.decide_report(budget, command, session=session)
+        case cm.SetCluster() | cm.Drain() | cm.Undrain():
+            return clusters.decide(world.cluster(), command, by=by)
+
+
+def _answer(world: World, command: cm.AnswerAlert) -> list[Fact]:
+    """An answer, and the stop of the run when that is what was chosen."""
+    alert = _found(
+        world.alert(command.alert),
+        "alert",
+        command.alert,
+        next_actions=("GET /alerts lists the alerts there are",),
+    )
+    facts = alerts.decide_answer(alert, command)
+    if facts and command.action == "stop":
+        facts += run_decisions.decide(run_of(world, alert.run), cm.StopRun(run=alert.run))
+    return facts
+
+
+def _session_in(world: World, scope: str) -> SessionId | None:
+    """The session of a budget's scope, which must exist."""
+    session = budgets.session_in(scope)
+    if session is None:
+        return sweep_of(world, SweepId(scope)).session
+    _found(
+        world.session(session),
+        "session",
+        session,
+        next_actions=("GET /sessions lists the sessions there are",),
+    )
+    return session
+
+
+def _steer(world: World, command: sweep_decisions.SweepCommand) -> list[Fact]:
+    """What becomes of a sweep; its points count in the budgets as they are registered."""
+    sweep = sweep_of(world, command.sweep)
+    last = world.run(sweep.streak_run) if sweep.streak_run else None
+    return sweep_decisions.decide(sweep, command, last_failed=last)
 
 
 def _administer(
@@ -137,7 +207,23 @@ def _register(world: World, command: cm.RegisterRun, by: Actor) -> list[Fact]:
     facts = sessions.opening(attribution.session, world.session(attribution.session))
     if sweep is not None:
         facts += sweeps.attributing(sweep, attribution.session)
-    return facts + runs.decide_register(command, attribution, marks=marks)
+    for needed in command.depends_on:
+        run_of(world, needed)
+    facts += _budgeted(world, attribution.session, sweep, more=1)
+    return facts + run_decisions.decide_register(command, attribution, marks=marks)
+
+
+def _budgeted(
+    world: World, session: SessionId, sweep: sweeps.Sweep | None, *, more: int
+) -> list[Fact]:
+    """The budgets of session and sweep, with `more` runs."""
+    known = world.session(session)
+    had = 0 if known is None else known.runs.total
+    own = budgets.passing(world.budget(budgets.scope_of(session)), had, more, session=session)
+    if sweep is None:
+        return own
+    budget = world.budget(sweep.id)
+    return own + budgets.passing(budget, sweep.runs.total, more, session=session)
 
 
 def _create_sweep(world: World, command: cm.CreateSweep, by: Actor) -> list[Fact]:
@@ -145,14 +231,21 @@ def _create_sweep(world: World, command: cm.CreateSweep, by: Actor) -> list[Fact
     call = "POST /sweeps/wild" if command.wild else "POST /sweeps"
     attribution = policies.attribute(command.session, by=by, policy=world.policy(), call=call)
     facts = sessions.opening(attribution.session, world.session(attribution.session))
+    if command.plan is not None:
+        facts += _budgeted(world, attribution.session, None, more=command.plan.count)
     return facts + sweeps.decide_create(command, attribution)
 
 
-def _report(world: World, command: attempts.AttemptCommand) -> list[Fact]:
-    """What supervisor, backend or kernel said about an attempt."""
+def _report(world: World, command: attempts.AttemptCommand, *, now: int) -> list[Fact]:
+    """What supervisor, backend or kernel said about an attempt.
+
+    What fails while its sweep is being stopped is not tried again.
+    """
     run = run_of(world, command.run)
     attempt = _found(world.attempt(command.attempt), "attempt", command.attempt)
-    return attempts.decide(run, attempt, command)
+    sweep = world.sweep(run.sweep) if run.sweep else None
+    retry = sweep is None or not sweeps.stopping(sweep, run)
+    return attempts.decide(run, attempt, command, now=now, retry=retry)
 
 
 def run_of(world: World, run: RunId) -> runs.Run:

@@ -17,9 +17,11 @@ from tallystick.domain.commands import (
     ReportSealed,
     ReportStarted,
 )
+from tallystick.domain.demands import RETRYABLE
 from tallystick.domain.events import (
     AttemptAssigned,
     AttemptDescribed,
+    AttemptEnded,
     AttemptSubmitted,
     AttemptUnsupervised,
     Fact,
@@ -51,10 +53,15 @@ AttemptEvent = (
     | AttemptDescribed
     | AttemptUnsupervised
     | OutputSealed
+    | AttemptEnded
     | RunEnded
     | RunStopRequested
 )
 """What can follow `attempt.assigned`."""
+
+
+NEVER_RETRIED = frozenset({"workdir_missing", "exec_failed"})
+"""Ends that come again however often they are tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +75,8 @@ class Attempt:
     run_token: TokenId
     """Closed when the run ends."""
     active: bool = True
+    gpus: tuple[str, ...] = ()
+    """Devices leased to it while it is active."""
     native: Text | None = None
     """The backend's own name for it."""
     observed: int = 0
@@ -85,6 +94,8 @@ class Attempt:
     outcome: Outcome | None = None
     exit_code: int | None = None
     signal: int | None = None
+    reason_code: str | None = None
+    reason: Text | None = None
     output_bytes: int | None = None
     output_sha256: str | None = None
     metrics_bytes: int | None = None
@@ -93,13 +104,48 @@ class Attempt:
     posted_sha256: str | None = None
 
 
-def decide(run: Run, state: Attempt, command: AttemptCommand) -> list[Fact]:
-    """The facts that follow from a report; none for what is known or comes after the end."""
+def decide(
+    run: Run, state: Attempt, command: AttemptCommand, *, now: int, retry: bool = True
+) -> list[Fact]:
+    """The facts that follow from a report; none for what is known or comes after the end.
+
+    Without `retry` a failed attempt is the end of its run, whatever its demands say.
+    """
     n = getattr(command, "n", None)
     if n is not None and n <= state.observed:
         return []
     events = _decide(run, state, command)
+    if retry:
+        events = [_or_retry(run, event, now=now) for event in events]
     return [Fact(run.id, event, run.session) for event in events]
+
+
+def _or_retry(run: Run, event: AttemptEvent, *, now: int) -> AttemptEvent:
+    """An end that the run's retries provide for is the end of the attempt only (P3.7: never of a
+    lost one).
+    """
+    demands = run.demands
+    if (
+        not isinstance(event, RunEnded)
+        or event.attempt is None
+        or event.outcome not in demands.retry_on
+        or event.outcome not in RETRYABLE
+        or event.reason_code in NEVER_RETRIED
+        or run.stop_requested
+        or run.tries > demands.retries
+    ):
+        return event
+    return AttemptEnded(
+        attempt=event.attempt,
+        n=event.n,
+        at=event.at,
+        outcome=event.outcome,
+        exit_code=event.exit_code,
+        signal=event.signal,
+        reason_code=event.reason_code,
+        reason=event.reason,
+        retry_at=now + demands.pause_ms(run.tries),
+    )
 
 
 def _decide(run: Run, state: Attempt, command: AttemptCommand) -> list[AttemptEvent]:
@@ -175,6 +221,10 @@ def _ending(run: Run, state: Attempt, command: ReportEnded) -> RunEnded:
         code = "cancelled_before_start"
     elif command.cause == "terminated" or (command.cause == "stop" and not stopped):
         outcome, code = Outcome.FAILED, "supervisor_terminated"
+    elif command.cause == "timed_out":
+        outcome, code = Outcome.TIMED_OUT, "timed_out"
+    elif command.cause == "out_of_memory":
+        outcome, code = Outcome.OUT_OF_MEMORY, command.code or "kernel_out_of_memory"
     elif command.cause not in {"stop", "exited"}:
         outcome, code = Outcome.FAILED, command.cause
     return RunEnded(
@@ -243,6 +293,7 @@ def assigned(record: Record, event: AttemptAssigned) -> Attempt:
         number=event.number,
         backend=event.backend,
         run_token=event.run_token.token,
+        gpus=event.gpus,
         assigned_at=record.ts,
     )
 
@@ -274,7 +325,7 @@ def _evolve(state: Attempt, record: Record, event: AttemptEvent) -> Attempt:
             return replace(state, unsupervised_at=record.ts)
         case OutputSealed():
             return _sealed(state, event)
-        case RunEnded():
+        case AttemptEnded() | RunEnded():
             return replace(
                 state,
                 active=False,
@@ -282,6 +333,8 @@ def _evolve(state: Attempt, record: Record, event: AttemptEvent) -> Attempt:
                 outcome=event.outcome,
                 exit_code=event.exit_code,
                 signal=event.signal,
+                reason_code=event.reason_code,
+                reason=event.reason,
             )
         case RunStopRequested():
             return state

@@ -9,12 +9,13 @@ import types
 from collections.abc import Hashable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from tallystick.domain import events
 from tallystick.domain.events import Event
 from tallystick.domain.ids import Text
 from tallystick.errors import CorruptLedgerError
+
+S = TypeVar("S")
 
 EVENT_TYPES: Mapping[str, type[Event]] = {shape.type: shape for shape in get_args(Event)}
 """Every entry type, by name."""
@@ -37,6 +38,16 @@ def decode(type_name: str, data: Mapping[str, Any]) -> Event:
         return shape(**_decode_fields(shape, data))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CorruptLedgerError(f"entry data of {type_name!r} cannot be read: {error}") from error
+
+
+def to_fields(value: Any) -> dict[str, Any]:
+    """Any such dataclass as a JSON object; what is at its default is left out."""
+    return _encode_fields(value)
+
+
+def from_fields(shape: type[S], data: Mapping[str, Any]) -> S:
+    """The dataclass again."""
+    return shape(**_decode_fields(shape, data))
 
 
 def _encode_fields(value: Any) -> dict[str, Any]:
@@ -81,7 +92,7 @@ def _defaults(shape: Hashable) -> tuple[tuple[str, Any], ...]:
 @cache
 def _hints(shape: Hashable) -> dict[str, Any]:
     """Resolved annotations, without Optional."""
-    hints = get_type_hints(cast("Any", shape), vars(events))
+    hints = get_type_hints(cast("Any", shape))
     return {
         field.name: _plain(hints[field.name]) for field in dataclasses.fields(cast("Any", shape))
     }

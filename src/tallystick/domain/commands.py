@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tallystick.domain.demands import Demands
 from tallystick.domain.events import MintedToken
 from tallystick.domain.ids import (
+    AlertId,
     AttemptId,
     Enforcement,
     RequestMark,
@@ -15,6 +17,7 @@ from tallystick.domain.ids import (
     Text,
     TokenId,
 )
+from tallystick.domain.sweep_events import SweepPlanned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,15 +65,103 @@ class PublishProtocol:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateSweep:
-    """Create a container for runs (P2.1)."""
+    """Create a container for runs (P2.1), with its plan when it has one (P2.2)."""
 
     sweep: SweepId
     name: Text
     goal: Text | None = None
     wild: bool = True
     draft: bool = False
+    plan: SweepPlanned | None = None
+    start: bool = False
+    """Queue its runs as they are registered."""
+    parallel: int | None = None
     session: str | None = None
     request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditSweep:
+    """Change name, goal or, while it has no runs, the plan; then perhaps leave the draft."""
+
+    sweep: SweepId
+    name: Text | None = None
+    goal: Text | None = None
+    plan: SweepPlanned | None = None
+    materialise: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSweep:
+    """Queue what is ready and what is still to be registered; repeating it is harmless."""
+
+    sweep: SweepId
+    parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopSweep:
+    """End what is queued or active, register nothing more; repeating it is harmless."""
+
+    sweep: SweepId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSweep:
+    """Execute what is missing, failed, lost or was stopped."""
+
+    sweep: SweepId
+    parallel: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSweep:
+    """The breaker: nothing more is started when its last `failures` runs failed the same way.
+
+    Asked by the scheduler before it starts a run of a sweep whose `streak` is that long; nothing
+    happens when the streak has been broken meanwhile.
+    """
+
+    sweep: SweepId
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveSweep:
+    """Take it out of the ordinary lists."""
+
+    sweep: SweepId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnarchiveSweep:
+    """Put it back."""
+
+    sweep: SweepId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One point of a plan, on its way to become a run."""
+
+    run: RunId
+    name: Text
+    command: Text
+    params: Mapping[str, str | int | bool] = field(default_factory=dict)
+    environment: Text | None = None
+    """Instead of the plan's, when the point's values are variables."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterPoints:
+    """Register the next points of a plan, all or none; nothing when they are registered already."""
+
+    sweep: SweepId
+    first: int
+    """Index of the first of them; must be how many are registered."""
+    runs: tuple[PlannedRun, ...]
+    plan_seq: int | None = None
+    """The entry of the plan that they follow from; nothing happens when it was replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +178,9 @@ class RegisterRun:
     parent: RunId | None = None
     origin_alert: str | None = None
     gpuwrap: Text | None = None
+    demands: Demands = field(default_factory=Demands)
+    tags: tuple[str, ...] = ()
+    depends_on: tuple[RunId, ...] = ()
     session: str | None = None
     session_of_sweep: bool = False
     """Fall back to the sweep's session when the request names none."""
@@ -102,6 +196,7 @@ class EditRun:
     name: Text | None = None
     command: Text | None = None
     workdir: Text | None = None
+    demands: Demands | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +204,36 @@ class QueueRun:
     """Let the queue start it; repeating it is harmless."""
 
     run: RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequeueRun:
+    """Execute an ended run once more, for its sweep was resumed; one that succeeded is left."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRun:
+    """Everything that a queued run depends on has succeeded."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailDependency:
+    """A run that this one depends on has ended without success, so it never starts."""
+
+    run: RunId
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveRun:
+    """Put it into another sweep."""
+
+    run: RunId
+    sweep: SweepId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +266,7 @@ class AssignAttempt:
     backend: str
     run_token: MintedToken
     supervisor_token: MintedToken
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +323,8 @@ class ReportEnded:
     n: int
     at: int
     cause: str
+    code: str | None = None
+    """What tells one cause from its like: which memory was out, why a command was refused."""
     exit_code: int | None = None
     signal: int | None = None
     reason: Text | None = None
@@ -231,6 +359,75 @@ class RecordLost:
     reason: Text | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseAlert:
+    """Ask somebody to look at a run."""
+
+    alert: AlertId
+    run: RunId
+    severity: str
+    message: Text
+    choices: Text
+    source: str
+    request: RequestMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerAlert:
+    """Choose; `stop` ends the run, too."""
+
+    alert: AlertId
+    choice: Text
+    action: str
+    note: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBudget:
+    """What a scope (a sweep's id, or `session:` and a session's) may use; people only."""
+
+    scope: str
+    runs: int | None = None
+    gpu_ms: int | None = None
+    wall_ms: int | None = None
+    action: str = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportBudget:
+    """80 % (`reached` false) or all of a budget is used; said once, until it is set anew."""
+
+    scope: str
+    kind: str
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetCluster:
+    """What people say that the server runs on; people only."""
+
+    kind: str | None = None
+    status: str | None = None
+    source: str = "manual"
+    head_node: Text | None = None
+    node_count: int | None = None
+    gpu_count: int | None = None
+    notes: Text | None = None
+    details: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """Start nothing more; people only; repeating it is harmless."""
+
+    reason: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undrain:
+    """Start queued runs again; people only."""
+
+
 Command = (
     OpenLedger
     | CreateToken
@@ -238,9 +435,21 @@ Command = (
     | SetPolicy
     | PublishProtocol
     | CreateSweep
+    | EditSweep
+    | StartSweep
+    | StopSweep
+    | ResumeSweep
+    | PauseSweep
+    | ArchiveSweep
+    | UnarchiveSweep
+    | RegisterPoints
     | RegisterRun
     | EditRun
     | QueueRun
+    | RequeueRun
+    | ReleaseRun
+    | FailDependency
+    | MoveRun
     | StopRun
     | ArchiveRun
     | UnarchiveRun
@@ -253,4 +462,11 @@ Command = (
     | RecordSupervisorLost
     | RecordExit
     | RecordLost
+    | RaiseAlert
+    | AnswerAlert
+    | SetBudget
+    | ReportBudget
+    | SetCluster
+    | Drain
+    | Undrain
 )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from tallystick.domain.demands import Demands
 from tallystick.domain.ids import (
     AttemptId,
     Enforcement,
@@ -20,7 +21,9 @@ from tallystick.domain.ids import (
     Text,
     TokenId,
 )
+from tallystick.domain.signal_events import SignalEvent
 from tallystick.domain.status import Outcome
+from tallystick.domain.sweep_events import SweepCreated, SweepEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,27 +79,6 @@ class SessionOpened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepCreated:
-    """A container for related runs (P2.1)."""
-
-    type: ClassVar[str] = "sweep.created"
-    name: Text
-    goal: Text | None = None
-    wild: bool
-    draft: bool = False
-    violations: tuple[str, ...] = ()
-    request: RequestMark | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepAttributed:
-    """A sweep that came with a placeholder got its session from its first real run (P1.3)."""
-
-    type: ClassVar[str] = "sweep.attributed"
-    session: SessionId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRegistered:
     """One trial, before anything of it was executed (P3.1)."""
 
@@ -110,6 +92,12 @@ class RunRegistered:
     parent: RunId | None = None
     origin_alert: str | None = None
     gpuwrap: Text | None = None
+    demands: Demands = field(default_factory=Demands)
+    tags: tuple[str, ...] = ()
+    depends_on: tuple[RunId, ...] = ()
+    """Runs that must have succeeded before it starts."""
+    point: int | None = None
+    """Its place in the plan of its sweep, from 0."""
     violations: tuple[str, ...] = ()
     request: RequestMark | None = None
 
@@ -125,6 +113,8 @@ class RunEdited:
     old_name: Text | None = None
     old_command: Text | None = None
     old_workdir: Text | None = None
+    demands: Demands | None = None
+    old_demands: Demands | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +122,29 @@ class RunQueued:
     """The queue may start it when its resources are free (P3.2)."""
 
     type: ClassVar[str] = "run.queued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReleased:
+    """Every run that it depends on has succeeded."""
+
+    type: ClassVar[str] = "run.released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequeued:
+    """An ended run is to be executed once more, because its sweep was resumed (P2.2)."""
+
+    type: ClassVar[str] = "run.requeued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMoved:
+    """It belongs to another sweep now."""
+
+    type: ClassVar[str] = "run.moved"
+    sweep: SweepId
+    old_sweep: SweepId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +187,8 @@ class AttemptAssigned:
     backend: str
     run_token: MintedToken
     supervisor_token: MintedToken
+    gpus: tuple[str, ...] = ()
+    """Devices leased to it, and to nobody else, until it ends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +246,25 @@ class OutputSealed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptEnded:
+    """The attempt failed, and the run is queued for another one."""
+
+    type: ClassVar[str] = "attempt.ended"
+    attempt: AttemptId
+    n: int | None = None
+    at: int | None = None
+    outcome: Outcome
+    exit_code: int | None = None
+    signal: int | None = None
+    reason_code: str
+    reason: Text | None = None
+    retry_at: int
+    """Not before this moment; milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
-    """Nothing of the run is alive; the last word on it (P3.5 to P3.7)."""
+    """Nothing of the run is alive, and nothing more is tried by itself (P3.5 to P3.7)."""
 
     type: ClassVar[str] = "run.ended"
     attempt: AttemptId | None = None
@@ -253,10 +285,14 @@ Event = (
     | ProtocolPublished
     | SessionOpened
     | SweepCreated
-    | SweepAttributed
+    | SweepEvent
+    | SignalEvent
     | RunRegistered
     | RunEdited
     | RunQueued
+    | RunReleased
+    | RunRequeued
+    | RunMoved
     | RunStopRequested
     | RunArchived
     | RunUnarchived
@@ -266,6 +302,7 @@ Event = (
     | AttemptDescribed
     | AttemptUnsupervised
     | OutputSealed
+    | AttemptEnded
     | RunEnded
 )
 

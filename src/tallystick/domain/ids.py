@@ -10,8 +10,9 @@ RunId = NewType("RunId", str)
 AttemptId = NewType("AttemptId", str)
 TokenId = NewType("TokenId", str)
 SessionId = NewType("SessionId", str)
+AlertId = NewType("AlertId", str)
 
-ID_PATTERN = re.compile(r"(swp|run|att|tok)_[0-9a-f]{12}")
+ID_PATTERN = re.compile(r"(swp|run|att|tok|alr)_[0-9a-f]{12}")
 """P3.1: a prefix and 12 lower-case hex digits."""
 
 UNATTRIBUTED = SessionId("unattributed")

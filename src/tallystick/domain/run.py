@@ -1,43 +1,40 @@
-"""A run: one registered trial (P3). State, what may happen to it, and what did."""
+"""A run: one registered trial (P3). Its state, and what each entry makes of it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from tallystick.domain.commands import (
-    ArchiveRun,
-    AssignAttempt,
-    EditRun,
-    QueueRun,
-    RegisterRun,
-    StopRun,
-    UnarchiveRun,
-)
+from tallystick.domain.demands import Demands
 from tallystick.domain.events import (
     AttemptAssigned,
     AttemptDescribed,
+    AttemptEnded,
     AttemptSubmitted,
     AttemptUnsupervised,
-    Fact,
     OutputSealed,
     Record,
     RunArchived,
     RunEdited,
     RunEnded,
+    RunMoved,
     RunQueued,
     RunRegistered,
+    RunReleased,
+    RunRequeued,
     RunStarted,
     RunStopRequested,
     RunUnarchived,
 )
 from tallystick.domain.ids import UNATTRIBUTED, AttemptId, RunId, SessionId, SweepId, Text
-from tallystick.domain.policy import Attribution
 from tallystick.domain.status import Outcome, Phase, Status, flatten
-from tallystick.errors import ConflictError, InvalidError
 
 RunEvent = (
     RunEdited
     | RunQueued
+    | RunReleased
+    | RunRequeued
+    | RunMoved
     | RunStopRequested
     | RunArchived
     | RunUnarchived
@@ -47,12 +44,10 @@ RunEvent = (
     | AttemptDescribed
     | AttemptUnsupervised
     | OutputSealed
+    | AttemptEnded
     | RunEnded
 )
 """What can follow `run.registered` in a run's stream."""
-
-RunCommand = EditRun | QueueRun | StopRun | ArchiveRun | UnarchiveRun | AssignAttempt
-"""What can be asked of a run that exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +65,11 @@ class Run:
     parent: RunId | None = None
     origin_alert: str | None = None
     gpuwrap: Text | None = None
+    demands: Demands = field(default_factory=Demands)
+    tags: tuple[str, ...] = ()
+    depends_on: tuple[RunId, ...] = ()
+    point: int | None = None
+    """Its place in the plan of its sweep, from 0."""
     violations: tuple[str, ...] = ()
     phase: Phase = Phase.READY
     status: Status = Status.READY
@@ -83,6 +83,17 @@ class Run:
     attempt: AttemptId | None = None
     """The newest attempt."""
     attempts: int = 0
+    tries: int = 0
+    """Attempts since it was queued by somebody; retries are counted against it."""
+    urgency: int = 0
+    """The priority, negated: what sorts first starts first."""
+    lane: str | None = None
+    """Where it stands in the queue: the same for runs that wait for the same things (session,
+    sweep, resources, priority). None unless it is queued, and not held."""
+    held: bool = False
+    """Queued, and waits for the runs that it depends on."""
+    not_before: int | None = None
+    """A retry waits until then."""
     stop_requested: bool = False
     unsupervised: bool = False
     created_at: int
@@ -90,139 +101,14 @@ class Run:
     created_by: str
     queued_at: int | None = None
     queued_seq: int | None = None
-    """Position in the queue: the sequence number of `run.queued`."""
+    """Its age in the queue: the entry that queued it, or that moved it into its sweep since."""
     launched_at: int | None = None
     started_at: int | None = None
     stopped_at: int | None = None
     ended_at: int | None = None
+    ended_seq: int | None = None
     archived_at: int | None = None
     changed_seq: int
-
-
-def decide_register(
-    command: RegisterRun, attribution: Attribution, *, marks: tuple[str, ...]
-) -> list[Fact]:
-    """Register a run whose session is settled; `marks` are further violations (P3.1)."""
-    if command.name.n == 0 or command.command.n == 0 or command.workdir.n == 0:
-        raise InvalidError("name, command and workdir: expected text, found an empty string")
-    event = RunRegistered(
-        sweep=command.sweep,
-        name=command.name,
-        command=command.command,
-        workdir=command.workdir,
-        environment=command.environment,
-        params=command.params,
-        parent=command.parent,
-        origin_alert=command.origin_alert,
-        gpuwrap=command.gpuwrap,
-        violations=attribution.violations + marks,
-        request=command.request,
-    )
-    facts = [Fact(command.run, event, attribution.session)]
-    if command.start:
-        facts.append(Fact(command.run, RunQueued(), attribution.session))
-    return facts
-
-
-def decide(state: Run, command: RunCommand) -> list[Fact]:
-    """What a command does to a run; nothing when it is so already. Raises `ConflictError`."""
-    match command:
-        case EditRun():
-            events = _decide_edit(state, command)
-        case QueueRun():
-            events = _decide_queue(state)
-        case StopRun():
-            events = _decide_stop(state)
-        case ArchiveRun():
-            events = _decide_archive(state)
-        case UnarchiveRun():
-            events = [RunUnarchived()] if state.archived else []
-        case AssignAttempt():
-            events = _decide_assign(state, command)
-        case _:
-            assert_never(command)
-    return [Fact(state.id, event, state.session) for event in events]
-
-
-def _decide_edit(state: Run, command: EditRun) -> list[RunEvent]:
-    """P3.4: nothing changes once it has started."""
-    if state.phase not in {Phase.READY, Phase.QUEUED}:
-        raise ConflictError(
-            f"run {state.id} is {state.status}: command, workdir and name can be changed only "
-            "while it is ready or queued",
-            code="run_immutable",
-            hint="a run that has started is history; run the changed command as a new run",
-            next_actions=(f'POST /runs/{state.id}/rerun with {{"command": "..."}}',),
-            status=state.status,
-        )
-    wanted = (command.name, command.command, command.workdir)
-    if any(text is not None and text.n == 0 for text in wanted):
-        raise InvalidError("name, command and workdir: expected text, found an empty string")
-    changed: dict[str, Text] = {}
-    for key in ("name", "command", "workdir"):
-        new = getattr(command, key)
-        if new is not None and new != getattr(state, key):
-            changed[key] = new
-            changed[f"old_{key}"] = getattr(state, key)
-    return [RunEdited(**changed)] if changed else []
-
-
-def _decide_queue(state: Run) -> list[RunEvent]:
-    """P3.2: asking again is safe."""
-    if state.phase is Phase.ENDED:
-        raise ConflictError(
-            f"run {state.id} has ended ({state.status}); an ended run is never started again",
-            code="run_ended",
-            next_actions=(f"POST /runs/{state.id}/rerun",),
-            status=state.status,
-        )
-    if state.archived:
-        raise ConflictError(
-            f"run {state.id} is archived; what executes stands in the ordinary lists",
-            code="run_archived",
-            next_actions=(f"POST /runs/{state.id}/unarchive",),
-            status=state.status,
-        )
-    return [RunQueued()] if state.phase is Phase.READY else []
-
-
-def _decide_stop(state: Run) -> list[RunEvent]:
-    """A waiting run ends at once; an active one ends when its processes are gone (P3.6)."""
-    if state.phase is Phase.ACTIVE:
-        if state.stop_requested or state.attempt is None:
-            return []
-        return [RunStopRequested(attempt=state.attempt)]
-    if state.phase is Phase.ENDED:
-        return []
-    return [RunEnded(outcome=Outcome.CANCELLED, reason_code="cancelled_before_start")]
-
-
-def _decide_archive(state: Run) -> list[RunEvent]:
-    """Only what does not move any more can be put away."""
-    if state.phase is Phase.ACTIVE or state.phase is Phase.QUEUED:
-        raise ConflictError(
-            f"run {state.id} is {state.status}; only ready and ended runs can be archived",
-            code="run_active",
-            next_actions=(f"POST /runs/{state.id}/stop",),
-            status=state.status,
-        )
-    return [] if state.archived else [RunArchived()]
-
-
-def _decide_assign(state: Run, command: AssignAttempt) -> list[RunEvent]:
-    """Only a queued run can be executed; assigning the same attempt again changes nothing."""
-    if state.attempt == command.attempt:
-        return []
-    if state.phase is not Phase.QUEUED:
-        raise ConflictError(f"run {state.id} is {state.status}, not queued", code="run_not_queued")
-    event = AttemptAssigned(
-        attempt=command.attempt,
-        number=state.attempts + 1,
-        backend=command.backend,
-        run_token=command.run_token,
-        supervisor_token=command.supervisor_token,
-    )
-    return [event]
 
 
 def registered(record: Record, event: RunRegistered) -> Run:
@@ -239,6 +125,11 @@ def registered(record: Record, event: RunRegistered) -> Run:
         parent=event.parent,
         origin_alert=event.origin_alert,
         gpuwrap=event.gpuwrap,
+        demands=event.demands,
+        tags=event.tags,
+        depends_on=event.depends_on,
+        point=event.point,
+        urgency=-event.demands.priority,
         violations=event.violations,
         created_at=record.ts,
         created_seq=record.seq,
@@ -251,10 +142,33 @@ def evolve(state: Run, record: Record, event: RunEvent) -> Run:
     """State after any later entry of the run's stream; total, never raises."""
     after = replace(_evolve(state, record, event), changed_seq=record.seq)
     status = flatten(after.phase, after.outcome, started=after.started_at is not None)
-    return after if status == after.status else replace(after, status=status)
+    lane = _lane(after)
+    if (status, lane) == (after.status, after.lane):
+        return after
+    return replace(after, status=status, lane=lane)
 
 
-def _evolve(state: Run, record: Record, event: RunEvent) -> Run:  # noqa: C901 - one flat match
+def _lane(state: Run) -> str | None:
+    """Runs with the same lane start in the order in which they were queued."""
+    if state.phase is not Phase.QUEUED or state.held:
+        return None
+    asked = state.demands
+    same = (
+        state.session,
+        state.sweep,
+        asked.priority,
+        asked.cpus,
+        asked.gpus,
+        asked.gpu_memory_mb,
+        asked.memory_mb,
+        asked.pins,
+    )
+    return hashlib.sha256(repr(same).encode()).hexdigest()[:24]
+
+
+def _evolve(  # noqa: C901, PLR0912 - one flat match
+    state: Run, record: Record, event: RunEvent
+) -> Run:
     """The change itself, without the derived fields."""
     match event:
         case RunEdited():
@@ -263,9 +177,21 @@ def _evolve(state: Run, record: Record, event: RunEvent) -> Run:  # noqa: C901 -
                 name=event.name or state.name,
                 command=event.command or state.command,
                 workdir=event.workdir or state.workdir,
+                demands=event.demands or state.demands,
+                urgency=-(event.demands or state.demands).priority,
             )
         case RunQueued():
-            return replace(state, phase=Phase.QUEUED, queued_at=record.ts, queued_seq=record.seq)
+            return _queued(state, record, tries=0, held=bool(state.depends_on))
+        case RunRequeued():
+            return _queued(state, record, tries=0, held=bool(state.depends_on))
+        case AttemptEnded():
+            return _queued(state, record, tries=state.tries, not_before=event.retry_at)
+        case RunReleased():
+            return replace(state, held=False)
+        case RunMoved():
+            waits = state.phase in {Phase.QUEUED, Phase.ACTIVE}
+            queued_seq = record.seq if waits else state.queued_seq  # no earlier stop concerns it
+            return replace(state, sweep=event.sweep, queued_seq=queued_seq)
         case RunStopRequested():
             return replace(state, stop_requested=True, stopped_at=record.ts)
         case RunArchived():
@@ -278,6 +204,7 @@ def _evolve(state: Run, record: Record, event: RunEvent) -> Run:  # noqa: C901 -
                 phase=Phase.ACTIVE,
                 attempt=event.attempt,
                 attempts=event.number,
+                tries=state.tries + 1,
                 launched_at=record.ts,
             )
         case RunStarted():
@@ -292,6 +219,33 @@ def _evolve(state: Run, record: Record, event: RunEvent) -> Run:  # noqa: C901 -
             assert_never(event)
 
 
+def _queued(
+    state: Run, record: Record, *, tries: int, held: bool = False, not_before: int | None = None
+) -> Run:
+    """State of a run that waits for its first or its next attempt; what was before is history."""
+    return replace(
+        state,
+        phase=Phase.QUEUED,
+        outcome=None,
+        exit_code=None,
+        signal=None,
+        reason_code=None,
+        reason=None,
+        tries=tries,
+        held=held,
+        not_before=not_before,
+        stop_requested=False,
+        unsupervised=False,
+        queued_at=record.ts,
+        queued_seq=record.seq,
+        launched_at=None,
+        started_at=None,
+        stopped_at=None,
+        ended_at=None,
+        ended_seq=None,
+    )
+
+
 def _ended(state: Run, record: Record, event: RunEnded) -> Run:
     """State after `run.ended`."""
     return replace(
@@ -302,7 +256,10 @@ def _ended(state: Run, record: Record, event: RunEnded) -> Run:
         signal=event.signal,
         reason_code=event.reason_code,
         reason=event.reason,
+        held=False,
+        not_before=None,
         ended_at=event.at or record.ts,
+        ended_seq=record.seq,
         stopped_at=state.stopped_at or (record.ts if event.outcome is Outcome.CANCELLED else None),
     )
 
@@ -326,6 +283,11 @@ _REASONS = {
     "succeeded": None,
     "stop_requested": "stopped on request",
     "cancelled_before_start": "stopped before it started",
+    "cancelled_between_attempts": "stopped while it waited for its next attempt",
+    "dependency_failed": "a run that it depends on did not succeed",
+    "timed_out": "ran longer than its time limit",
+    "kernel_out_of_memory": "out of memory: the kernel ended it",
+    "cuda_out_of_memory": "out of memory on its GPU",
     "workdir_missing": "the working directory does not exist",
     "exec_failed": "the command could not be executed",
     "supervisor_killed": "lost: the supervisor was killed, and nothing tells how the command ended",

@@ -18,6 +18,13 @@ class Session:
     sweeps: int = 0
     violations: int = 0
     """Creating requests that were marked non-compliant."""
+    started_at: int | None = None
+    """When the first run of it started; milliseconds."""
+    served_seq: int | None = None
+    """The entry that gave one of its runs a place last: of sessions that have the same share, the
+    one that was served longest ago is next."""
+    gpu_ms: int = 0
+    """GPU time of its ended attempts, in milliseconds of one device."""
     runs: Tally = field(default_factory=Tally)
 
 
@@ -44,9 +51,22 @@ def touched(state: Session, record: Record) -> Session:
     return state if record.ts <= state.last_at else replace(state, last_at=record.ts)
 
 
-def counted(state: Session, before: Status | None, after: Status) -> Session:
+def counted(state: Session, before: Status | None, after: Status, *, ts: int) -> Session:
     """One of its runs changed its status."""
-    return replace(state, runs=state.runs.moved(before, after))
+    started_at = state.started_at
+    if started_at is None and after is Status.RUNNING:
+        started_at = ts
+    return replace(state, runs=state.runs.moved(before, after), started_at=started_at)
+
+
+def served(state: Session, record: Record) -> Session:
+    """One of its runs was given a place."""
+    return replace(state, served_seq=record.seq)
+
+
+def used(state: Session, gpu_ms: int) -> Session:
+    """An attempt of it gave its devices back."""
+    return replace(state, gpu_ms=state.gpu_ms + gpu_ms) if gpu_ms else state
 
 
 def with_sweeps(state: Session, change: int) -> Session:

@@ -108,17 +108,20 @@ class Tally:
         return self.finished + self.failed + self.stopped
 
 
-def sweep_status(tally: Tally, *, draft: bool) -> str:
-    """A sweep's status, derived from its runs (P2.3), in the words that agents know."""
+def sweep_status(tally: Tally, *, draft: bool, missing: int = 0, halted: bool = False) -> str:
+    """A sweep's status, derived from its runs (P2.3), in the words that agents know.
+
+    `missing` points of its plan are no runs yet; `halted`, they will not be until it is resumed.
+    """
     if tally.total == 0:
-        return "draft" if draft else "pending"
+        return "draft" if draft else "canceled" if halted and missing else "pending"
     if tally.active or (tally.queued and tally.ended):
         return "running"
-    if tally.waiting:
+    if tally.waiting or (missing and not halted):
         return "pending"
     if tally.failed:
         return "failed"
-    return "completed" if tally.finished else "canceled"
+    return "canceled" if missing or not tally.finished else "completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """A projection's table and its rows, derived from the state that it shows.
 
 A state is a frozen dataclass; every field is a column of the same name, so a fact is written down
-once. Commitments are stored as `c:n`, mappings and tuples as JSON, a `Tally` as seven columns.
+once. Commitments are stored as `c:n`, mappings, tuples and nested dataclasses as JSON, a `Tally` as
+seven columns.
 """
 
 import dataclasses
@@ -9,11 +10,13 @@ import json
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, RowMapping, String, Table
 
+from tallystick.domain.codec import from_fields, to_fields
 from tallystick.domain.ids import Text
 from tallystick.domain.status import Tally
 
@@ -120,6 +123,8 @@ def _conversion(
         return String, str, hint
     if get_origin(hint) is tuple:
         return String, _dump_json, _load_tuple
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return String, _dump_nested, partial(_load_nested, hint)
     if hint is str:
         return String, None, None
     return String, _dump_json, _load_mapping
@@ -148,6 +153,15 @@ def _dump_json(value: Any) -> str:
         return "[]" if isinstance(value, tuple) else "{}"
     plain = list(value) if isinstance(value, tuple) else dict(value)
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+
+
+def _dump_nested(value: Any) -> str:
+    fields = to_fields(value)
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")) if fields else "{}"
+
+
+def _load_nested(shape: type[Any], value: str) -> Any:
+    return shape() if value == "{}" else from_fields(shape, json.loads(value))
 
 
 def _load_tuple(value: str) -> tuple[Any, ...]:

@@ -1,18 +1,22 @@
 """Questions about runs. None of them changes anything, none reads metrics or logs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from tallystick.db.database import Transaction
 from tallystick.domain.ids import RunId, SessionId, SweepId
 from tallystick.domain.run import Run
 from tallystick.domain.status import Phase, Status
+from tallystick.domain.sweep import Sweep
 from tallystick.projections.tables import runs as shape
 
 _t = shape.table.c
+
+LARGE_SWEEP: Final = 200
+"""Runs; numbering more of them than a list shows costs more than a question of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Place(NamedTuple):
     id: str
     created_seq: int
     changed_seq: int
+    phase: Phase
 
 
 def page(tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None = None) -> list[Run]:
@@ -57,7 +62,7 @@ def places(
     tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None = None
 ) -> list[Place]:
     """The same runs, by no more than what tells whether anything about them is new."""
-    chosen = select(_t.id, _t.created_seq, _t.changed_seq)
+    chosen = select(_t.id, _t.created_seq, _t.changed_seq, _t.phase)
     rows = tx.fetch(_paged(chosen, wanted, limit=limit, before=before))
     return [Place(*row.values()) for row in rows]
 
@@ -85,19 +90,67 @@ def ids_of_sweep(tx: Transaction, sweep: str, *, limit: int) -> list[RunId]:
     return [RunId(row["id"]) for row in tx.fetch(statement)]
 
 
-def ids_of_sweeps(tx: Transaction, sweeps: Sequence[str], *, limit: int) -> dict[str, list[RunId]]:
-    """Ids of each sweep's first `limit` runs, oldest first; in one question, whatever there is."""
+def ids_of_sweeps(
+    tx: Transaction, sizes: Mapping[SweepId, int], *, limit: int
+) -> dict[SweepId, list[RunId]]:
+    """Ids of each sweep's first `limit` runs, oldest first; `sizes` is how many runs each has.
+
+    One question for all that are small; a large one has its own, which reads no more than it
+    tells.
+    """
+    large = [sweep for sweep, size in sizes.items() if size > LARGE_SWEEP]
+    found = {sweep: ids_of_sweep(tx, sweep, limit=limit) for sweep in large}
+    small = [sweep for sweep in sizes if sweep not in found]
+    if not small:
+        return found
     place = func.row_number().over(partition_by=_t.sweep, order_by=_t.created_seq)
-    numbered = select(_t.id, _t.sweep, place.label("place")).where(_t.sweep.in_(sweeps)).subquery()
+    numbered = select(_t.id, _t.sweep, place.label("place")).where(_t.sweep.in_(small)).subquery()
     statement = (
         select(numbered.c.id, numbered.c.sweep)
         .where(numbered.c.place <= limit)
         .order_by(numbered.c.sweep, numbered.c.place)
     )
-    found: dict[str, list[RunId]] = {}
     for row in tx.fetch(statement):
-        found.setdefault(row["sweep"], []).append(RunId(row["id"]))
+        found.setdefault(SweepId(row["sweep"]), []).append(RunId(row["id"]))
     return found
+
+
+def to_queue(tx: Transaction, sweep: Sweep, *, limit: int) -> list[RunId]:
+    """Runs that were ready when their sweep was started, and still are; oldest first."""
+    return _moving(
+        tx, sweep, _t.status == Status.READY.value, _t.created_seq < sweep.started_seq, limit=limit
+    )
+
+
+def to_stop(tx: Transaction, sweep: Sweep, *, limit: int) -> list[RunId]:
+    """Runs that were on their way when their sweep was stopped, and were not asked to end yet."""
+    moving = _t.phase.in_([Phase.QUEUED.value, Phase.ACTIVE.value])
+    asked = _t.stop_requested.is_(False)
+    return _moving(tx, sweep, moving, asked, _t.queued_seq < sweep.stopped_seq, limit=limit)
+
+
+def to_requeue(tx: Transaction, sweep: Sweep, *, limit: int) -> list[RunId]:
+    """Runs that had ended without success when their sweep was resumed; oldest first."""
+    unsuccessful = _t.status.in_([Status.FAILED.value, Status.STOPPED.value])
+    return _moving(tx, sweep, unsuccessful, _t.ended_seq < sweep.resumed_seq, limit=limit)
+
+
+def _moving(
+    tx: Transaction, sweep: Sweep, *conditions: ColumnElement[bool], limit: int
+) -> list[RunId]:
+    statement = (
+        select(_t.id)
+        .where(_t.sweep == sweep.id, _t.archived.is_(False), *conditions)
+        .order_by(_t.created_seq)
+        .limit(limit)
+    )
+    return [RunId(row["id"]) for row in tx.fetch(statement)]
+
+
+def active(tx: Transaction) -> list[Run]:
+    """Every run that was launched and has not ended."""
+    statement = select(shape.table).where(_t.phase == Phase.ACTIVE.value).order_by(_t.queued_seq)
+    return [shape.load(row) for row in tx.fetch(statement)]
 
 
 def queued(tx: Transaction, *, limit: int) -> list[Run]:
@@ -108,12 +161,6 @@ def queued(tx: Transaction, *, limit: int) -> list[Run]:
         .order_by(_t.queued_seq)
         .limit(limit)
     )
-    return [shape.load(row) for row in tx.fetch(statement)]
-
-
-def active(tx: Transaction) -> list[Run]:
-    """Every run that was launched and has not ended."""
-    statement = select(shape.table).where(_t.phase == Phase.ACTIVE.value).order_by(_t.queued_seq)
     return [shape.load(row) for row in tx.fetch(statement)]
 
 

@@ -4,7 +4,11 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, MetaData, String, Table
 
+from tallystick.domain.alert import Alert
 from tallystick.domain.attempt import Attempt
+from tallystick.domain.budget import Budget
+from tallystick.domain.cluster import Cluster
+from tallystick.domain.notice import Notice
 from tallystick.domain.policy import Policy
 from tallystick.domain.protocol import Publication
 from tallystick.domain.request import SeenRequest
@@ -15,7 +19,7 @@ from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
 from tallystick.projections.rows import Shape
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Another version at start rebuilds every projection from the ledger."""
 
 metadata = MetaData()
@@ -31,15 +35,37 @@ runs = Shape(
         ("session", "created_seq"),
         ("status", "created_seq"),
         ("phase", "queued_seq"),
+        ("lane", "queued_seq", "not_before"),
+        ("held", "queued_seq"),
     ],
 )
 attempts = Shape(Attempt, "attempts", metadata, indexes=[("run",), ("active",)])
-sweeps = Shape(Sweep, "sweeps", metadata, indexes=[("created_seq",), ("session", "created_seq")])
-sessions = Shape(Session, "sessions", metadata, indexes=[("opened_seq",)])
+sweeps = Shape(
+    Sweep,
+    "sweeps",
+    metadata,
+    indexes=[
+        ("created_seq",),
+        ("archived", "created_seq"),
+        ("session", "created_seq"),
+        ("unsettled",),
+        ("runs_queued",),
+    ],
+)
+sessions = Shape(Session, "sessions", metadata, indexes=[("opened_seq",), ("runs_queued",)])
 tokens = Shape(Token, "tokens", metadata, indexes=[("sha256",), ("created_seq",)])
 policy = Shape(Policy, "policy", metadata)
 totals = Shape(Totals, "totals", metadata)
 requests = Shape(SeenRequest, "requests", metadata)
+budgets = Shape(Budget, "budgets", metadata)
+alerts = Shape(
+    Alert,
+    "alerts",
+    metadata,
+    indexes=[("created_seq",), ("run", "created_seq"), ("session", "created_seq")],
+)
+cluster = Shape(Cluster, "cluster", metadata)
+notices = Shape(Notice, "notices", metadata, indexes=[("seq",), ("session", "seq")])
 publications = Shape(Publication, "publications", metadata)
 
 positions = Table(

@@ -5,86 +5,27 @@ the writer uses it live, a rebuild replays the ledger through it. Changes wait i
 `flush`; after a failed commit `forget` drops everything that was not read from the database.
 """
 
-from collections import OrderedDict
-from typing import Any, Generic, TypeVar, cast
-
-from sqlalchemy import select
+from typing import Any, cast
 
 from tallystick.db.database import Transaction
+from tallystick.domain import alert as alerts
 from tallystick.domain import attempt as attempts
+from tallystick.domain import budget as budgets
+from tallystick.domain import cluster as clusters
 from tallystick.domain import events as ev
+from tallystick.domain import notice as notices
 from tallystick.domain import policy as policies
 from tallystick.domain import protocol as protocols
 from tallystick.domain import request as requests
 from tallystick.domain import run as runs
 from tallystick.domain import session as sessions
+from tallystick.domain import signal_events as sg
 from tallystick.domain import sweep as sweeps
+from tallystick.domain import sweep_events as sw
 from tallystick.domain import token as tokens
 from tallystick.domain.status import Status, Totals
 from tallystick.projections import tables
-from tallystick.projections.rows import Shape
-
-S = TypeVar("S")
-
-CAPACITY = 4096
-"""States kept of each kind: more than any group touches, and a few megabytes at most."""
-
-
-class Shelf(Generic[S]):
-    """The states of one kind, by id: those read lately, and those changed since the last flush."""
-
-    def __init__(self, shape: Shape[S], capacity: int) -> None:
-        """Nothing is loaded yet; `capacity` bounds what is kept between commits."""
-        self._shape = shape
-        self._capacity = capacity
-        self._clean: OrderedDict[str, S] = OrderedDict()
-        self._dirty: dict[str, S] = {}
-
-    def get(self, tx: Transaction | None, key: str) -> S | None:
-        """A state, from memory or from its row; None when there is none."""
-        state = self._dirty.get(key)
-        if state is None and (state := self._clean.get(key)) is not None:
-            self._clean.move_to_end(key)
-        if state is not None or tx is None:
-            return state
-        table = self._shape.table
-        rows = tx.fetch(select(table).where(table.c.id == key))
-        if not rows:
-            return None
-        loaded = self._shape.load(rows[0])
-        self._clean[key] = loaded
-        return loaded
-
-    def get_or(self, tx: Transaction | None, key: str, default: S) -> S:
-        """A state that counts as `default` until an entry moves it."""
-        state = self.get(tx, key)
-        if state is None:
-            state = self._clean[key] = default
-        return state
-
-    def put(self, key: str, state: S) -> None:
-        """The state after a fact."""
-        self._dirty[key] = state
-
-    def flush(self, tx: Transaction) -> None:
-        """Write what changed, in one statement."""
-        if self._dirty:
-            dump = self._shape.dump
-            tx.upsert(self._shape.table, [dump(state) for state in self._dirty.values()])
-
-    def settle(self) -> None:
-        """The commit succeeded: what was changed is now what is stored."""
-        for key, state in self._dirty.items():
-            self._clean[key] = state
-            self._clean.move_to_end(key)
-        self._dirty.clear()
-        while len(self._clean) > self._capacity:
-            self._clean.popitem(last=False)
-
-    def forget(self) -> None:
-        """The commit failed, or another server wrote: trust nothing in memory."""
-        self._clean.clear()
-        self._dirty.clear()
+from tallystick.projections.shelf import CAPACITY, Shelf
 
 
 class World:
@@ -101,6 +42,10 @@ class World:
         self._policy = Shelf(tables.policy, capacity)
         self._totals = Shelf(tables.totals, capacity)
         self._requests = Shelf(tables.requests, capacity)
+        self._budgets = Shelf(tables.budgets, capacity)
+        self._alerts = Shelf(tables.alerts, capacity)
+        self._cluster = Shelf(tables.cluster, capacity)
+        self._notices = Shelf(tables.notices, capacity)
         self._publications = Shelf(tables.publications, capacity)
 
     @property
@@ -114,6 +59,10 @@ class World:
             self._policy,
             self._totals,
             self._requests,
+            self._budgets,
+            self._alerts,
+            self._cluster,
+            self._notices,
             self._publications,
         )
 
@@ -149,6 +98,22 @@ class World:
         """An earlier request with the same Idempotency-Key."""
         return self._requests.get(self.tx, key)
 
+    def budget(self, scope: str) -> budgets.Budget:
+        """What a sweep, or `session:` and a session, may use; unlimited until somebody sets it."""
+        return self._budgets.get_or(self.tx, scope, budgets.Budget(id=scope))
+
+    def alert(self, key: str) -> alerts.Alert | None:
+        """An alert."""
+        return self._alerts.get(self.tx, key)
+
+    def cluster(self) -> clusters.Cluster:
+        """What people said about the machine."""
+        return self._cluster.get_or(self.tx, clusters.CLUSTER, clusters.Cluster())
+
+    def notice(self, key: str) -> notices.Notice | None:
+        """Something to hear of."""
+        return self._notices.get(self.tx, key)
+
     def publication(self, key: str) -> protocols.Publication | None:
         """The newest digest of a protocol text."""
         return self._publications.get(self.tx, key)
@@ -175,10 +140,12 @@ class World:
             self._registered(record, event)
         elif isinstance(event, runs.RunEvent):
             self._run_moved(record, event)
-        elif isinstance(event, ev.SweepCreated):
+        elif isinstance(event, sw.SweepCreated):
             self._sweep_created(record, event)
-        elif isinstance(event, ev.SweepAttributed):
-            self._sweep_attributed(record, event)
+        elif isinstance(event, sw.SweepEvent):
+            self._sweep_moved(record, event)
+        elif isinstance(event, sg.SignalEvent):
+            self._signalled(record, event)
         else:
             self._applied_elsewhere(record, event)
         self._remember_request(record)
@@ -211,7 +178,7 @@ class World:
         """A new run counts in its sweep, its session and the totals."""
         run = runs.registered(record, event)
         self._runs.put(run.id, run)
-        self._count(run, None, ts=record.ts)
+        self._count(record, None, run)
         self._mark(record, event.violations)
 
     def _run_moved(self, record: ev.Record, event: runs.RunEvent) -> None:
@@ -221,13 +188,36 @@ class World:
             return
         after = runs.evolve(before, record, event)
         self._runs.put(after.id, after)
-        self._count(after, before, ts=record.ts)
+        if isinstance(event, ev.AttemptEnded | ev.RunEnded):
+            self._give_back(before, after, event.at or record.ts)
+        self._count(record, before, after)
         if isinstance(event, ev.AttemptAssigned):
             self._attempts.put(event.attempt, attempts.assigned(record, event))
             for token in tokens.minted(record, event):
                 self._tokens.put(token.id, token)
+            session = self.session(after.session)
+            if session is not None:
+                self._sessions.put(session.id, sessions.served(session, record))
         elif isinstance(event, attempts.AttemptEvent):
             self._attempt_moved(record, event)
+        if isinstance(event, ev.RunEnded):
+            self._notify(record, "run_complete", run=after, detail=event.outcome)
+
+    def _give_back(self, before: runs.Run, after: runs.Run, at: int) -> None:
+        """What an attempt used counts for its sweep and its session from its end on."""
+        attempt = self.attempt(before.attempt) if before.attempt else None
+        if attempt is None or not attempt.active:
+            return
+        started = attempt.started_at
+        elapsed = None if started is None else max(at - started, 0)
+        held = max(at - attempt.assigned_at, 0) * len(attempt.gpus)
+        session = self.session(after.session)
+        if session is not None and held:
+            self._sessions.put(session.id, sessions.used(session, held))
+        sweep = self.sweep(after.sweep) if after.sweep else None
+        if sweep is not None:
+            used = sweeps.with_end(sweep, after, gpu_ms=held, elapsed_ms=elapsed)
+            self._sweeps.put(sweep.id, used)
 
     def _attempt_moved(self, record: ev.Record, event: attempts.AttemptEvent) -> None:
         """The attempt that an entry names; a run that ends without one has none."""
@@ -235,35 +225,91 @@ class World:
         if attempt is None:
             return
         self._attempts.put(attempt.id, attempts.evolve(attempt, record, event))
-        if isinstance(event, ev.RunEnded):
+        if isinstance(event, ev.AttemptEnded | ev.RunEnded):
             self._revoke(attempt.run_token, record)
 
-    def _sweep_created(self, record: ev.Record, event: ev.SweepCreated) -> None:
+    def _sweep_created(self, record: ev.Record, event: sw.SweepCreated) -> None:
         """A new sweep counts in its session."""
         sweep = sweeps.created(record, event)
         self._sweeps.put(sweep.id, sweep)
         self._count_sweep(sweep.session, 1)
         self._mark(record, event.violations)
 
-    def _sweep_attributed(self, record: ev.Record, event: ev.SweepAttributed) -> None:
-        """A sweep moves from the unattributed to its real session."""
-        sweep = self.sweep(record.stream)
-        if sweep is None:
+    def _sweep_moved(self, record: ev.Record, event: sw.SweepEvent) -> None:
+        """A later entry of a sweep's stream."""
+        before = self.sweep(record.stream)
+        if before is None:
             return
-        self._count_sweep(sweep.session, -1)
-        self._count_sweep(event.session, 1)
-        self._sweeps.put(sweep.id, sweeps.attributed(sweep, event))
+        after = sweeps.evolve(before, record, event)
+        self._sweeps.put(after.id, after)
+        if before.session != after.session:  # from the unattributed to its real one
+            self._count_sweep(before.session, -1)
+            self._count_sweep(after.session, 1)
+        if isinstance(event, sw.SweepPaused):
+            self._notify(record, "sweep_paused", sweep=after, detail=event.reason_code)
+        elif after.done and not before.done:  # stopped when only points were left that are no runs
+            self._notify(record, "sweep_complete", sweep=after, detail=after.status)
 
-    def _count(self, after: runs.Run, before: runs.Run | None, *, ts: int) -> None:
+    def _signalled(self, record: ev.Record, event: sg.SignalEvent) -> None:
+        """Alerts, budgets, and what people say about the machine."""
+        match event:
+            case sg.AlertRaised():
+                run = self.run(event.run)
+                self._alerts.put(record.stream, alerts.raised(record, event, run))
+                self._notify(record, "alert", run=run, detail=event.severity)
+            case sg.AlertAnswered():
+                alert = self.alert(record.stream)
+                if alert is not None:
+                    self._alerts.put(alert.id, alerts.answered(alert, record, event))
+            case sg.BudgetSet() | sg.BudgetWarned() | sg.BudgetReached():
+                scope = budgets.scope_in(record.stream)
+                self._budgets.put(scope, budgets.evolve(self.budget(scope), record, event))
+                if not isinstance(event, sg.BudgetSet):
+                    reached = isinstance(event, sg.BudgetReached)
+                    kind = "budget_reached" if reached else "budget_warned"
+                    self._notify(record, kind, detail=event.kind)
+            case _:
+                self._cluster.put(clusters.CLUSTER, clusters.evolve(self.cluster(), record, event))
+
+    def _notify(
+        self,
+        record: ev.Record,
+        kind: str,
+        *,
+        run: runs.Run | None = None,
+        sweep: sweeps.Sweep | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Something that somebody may want to hear of; of an entry's two, the sweep's is second."""
+        follows = kind == "sweep_complete"
+        notice = notices.Notice(
+            id=f"{record.seq}s" if follows else str(record.seq),
+            seq=record.seq,
+            ts=record.ts,
+            type=kind,
+            session=sweep.session if sweep is not None else record.session,
+            subject=sweep.id if sweep is not None else record.stream,
+            run=None if run is None else run.id,
+            sweep=sweep.id if sweep is not None else None if run is None else run.sweep,
+            detail=detail,
+        )
+        self._notices.put(notice.id, notice)
+
+    def _count(self, record: ev.Record, before: runs.Run | None, after: runs.Run) -> None:
         """Move the counters of sweep, session and totals with one run."""
         was = None if before is None else before.status
+        left = before.sweep if before is not None else None
+        if left is not None and left != after.sweep:
+            self._count_in_sweep(record, left, before, None)
+            if after.sweep is not None:
+                self._count_in_sweep(record, after.sweep, None, after)
+        elif after.sweep is not None:
+            joined = None if left is None else before
+            self._count_in_sweep(record, after.sweep, joined, after)
         if was != after.status:
-            sweep = self.sweep(after.sweep) if after.sweep else None
-            if sweep is not None:
-                self._sweeps.put(sweep.id, sweeps.moved(sweep, was, after.status, ts=ts))
             session = self.session(after.session)
             if session is not None:
-                counted = sessions.counted(session, was, after.status)
+                counted = sessions.counted(session, was, after.status, ts=record.ts)
                 self._sessions.put(session.id, counted)
         shown_before = was if before is not None and not before.archived else None
         shown_after: Status | None = None if after.archived else after.status
@@ -271,6 +317,20 @@ class World:
             totals = self.totals()
             moved = totals.runs.moved(shown_before, shown_after)
             self._totals.put("all", Totals(runs=moved))
+
+    def _count_in_sweep(
+        self, record: ev.Record, key: str, before: runs.Run | None, after: runs.Run | None
+    ) -> None:
+        """One of a sweep's runs came, changed or left."""
+        sweep = self.sweep(key)
+        if sweep is None:
+            return
+        moved = sweeps.with_run(sweep, before, after, ts=record.ts)
+        if moved == sweep:
+            return
+        self._sweeps.put(sweep.id, moved)
+        if moved.done and not sweep.done and isinstance(record.event, ev.RunEnded):
+            self._notify(record, "sweep_complete", sweep=moved, detail=moved.status)
 
     def _count_sweep(self, key: str, change: int) -> None:
         session = self.session(key)

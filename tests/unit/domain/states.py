@@ -8,7 +8,10 @@ from tallystick.domain import attempt as attempts
 from tallystick.domain import commands as cm
 from tallystick.domain import events as ev
 from tallystick.domain import run as runs
+from tallystick.domain import signal_events as sg
+from tallystick.domain import sweep_events as sw
 from tallystick.domain.attempt import Attempt
+from tallystick.domain.demands import Demands
 from tallystick.domain.events import Event, Record
 from tallystick.domain.ids import (
     AttemptId,
@@ -66,6 +69,18 @@ def ended(outcome: Outcome = Outcome.SUCCEEDED, **changes: Any) -> ev.RunEnded:
 CANCELLED = ev.RunEnded(outcome=Outcome.CANCELLED, reason_code="cancelled_before_start")
 FAILED = ended(Outcome.FAILED, exit_code=3, reason_code="exit_code")
 
+RETRIED = ev.AttemptEnded(
+    attempt=ATTEMPT,
+    n=6,
+    at=START + 9_000,
+    outcome=Outcome.FAILED,
+    exit_code=3,
+    reason_code="exit_code",
+    retry_at=START + 19_000,
+)
+SECOND = AttemptId("att_00000000000e")
+AGAIN = replace(ASSIGNED, attempt=SECOND, number=2)
+
 TO_RUNNING: tuple[runs.RunEvent, ...] = (ev.RunQueued(), ASSIGNED, SUBMITTED, STARTED)
 
 
@@ -77,7 +92,10 @@ def run_after(*events: runs.RunEvent) -> Run:
     return state
 
 
+HELD = replace(run_after(ev.RunQueued()), depends_on=(RunId("run_00000000000f"),), held=True)
+
 RUNS: dict[str, Run] = {
+    "held": HELD,
     "ready": run_after(),
     "queued": run_after(ev.RunQueued()),
     "launching": run_after(*TO_RUNNING[:2]),
@@ -87,6 +105,9 @@ RUNS: dict[str, Run] = {
     "finished": run_after(*TO_RUNNING, ended()),
     "failed": run_after(*TO_RUNNING, FAILED),
     "stopped": run_after(CANCELLED),
+    "to be tried again": run_after(*TO_RUNNING, RETRIED),
+    "launching again": run_after(*TO_RUNNING, RETRIED, AGAIN),
+    "queued again": run_after(*TO_RUNNING, FAILED, ev.RunRequeued()),
     "archived": run_after(ev.RunArchived()),
     "archived, ended": run_after(*TO_RUNNING, ended(), ev.RunArchived()),
 }
@@ -110,6 +131,21 @@ ATTEMPTS: dict[str, Attempt] = {
 }
 """Every state that an attempt can be in."""
 
+PLANNED = sw.SweepPlanned(
+    strategy="grid",
+    axes=({"name": "lr", "values": ["0.1", "0.01"]}, {"name": "bs", "value": 32}),
+    seeds=3,
+    generator=1,
+    count=6,
+    size=6,
+    digest=SHA,
+    command=text("python t.py"),
+    workdir=text("/tmp"),
+    placement="flag",
+    demands=Demands(gpus=1, retries=2, retry_on=("failed", "timed_out")),
+    tags=("a",),
+)
+
 MARK = RequestMark("aa" * 32, "bb" * 32)
 
 SAMPLES: dict[str, Event] = {
@@ -121,20 +157,52 @@ SAMPLES: dict[str, Event] = {
         ev.PolicySet(session=Enforcement.WARN, sweep=Enforcement.ENFORCE),
         ev.ProtocolPublished(sha256=SHA),
         ev.SessionOpened(),
-        ev.SweepCreated(name=text("s"), goal=text("g"), wild=True, violations=("a",), request=MARK),
-        ev.SweepAttributed(session=SESSION),
-        replace(REGISTERED, environment=text("{}"), violations=("sweep_missing",), request=MARK),
+        sw.SweepCreated(name=text("s"), goal=text("g"), wild=True, violations=("a",), request=MARK),
+        sw.SweepAttributed(session=SESSION),
+        PLANNED,
+        sw.SweepMaterialised(),
+        sw.SweepStarted(parallel=2),
+        sw.SweepStopped(),
+        sw.SweepResumed(parallel=3),
+        sw.SweepPaused(reason_code="breaker", failures=5, outcome="failed", exit_code=1),
+        sw.SweepEdited(name=text("new"), old_name=text("s")),
+        sw.SweepArchived(),
+        sw.SweepUnarchived(),
+        sg.AlertRaised(
+            run=RUN, severity="warning", message=text("m"), choices=text("[]"), source="job"
+        ),
+        sg.AlertAnswered(choice=text("stop"), action="stop"),
+        sg.BudgetSet(runs=20, gpu_ms=3_600_000, action="stop"),
+        sg.BudgetWarned(kind="runs"),
+        sg.BudgetReached(kind="gpu"),
+        sg.ClusterSet(kind="slurm", status="healthy", gpu_count=8, notes=text("n")),
+        sg.ClusterDrained(reason=text("maintenance")),
+        sg.ClusterUndrained(),
+        replace(
+            REGISTERED,
+            environment=text("{}"),
+            demands=Demands(cpus=2, gpus=1, pins=("0",), priority=5, timeout_ms=60_000),
+            tags=("baseline",),
+            depends_on=(RunId("run_00000000000f"),),
+            point=4,
+            violations=("sweep_missing",),
+            request=MARK,
+        ),
         ev.RunEdited(name=text("new"), old_name=text("n")),
         ev.RunQueued(),
+        ev.RunReleased(),
+        ev.RunRequeued(),
+        ev.RunMoved(sweep=SWEEP, old_sweep=SweepId("swp_00000000000e")),
         STOP,
         ev.RunArchived(),
         ev.RunUnarchived(),
-        ASSIGNED,
+        replace(ASSIGNED, gpus=("GPU-1",)),
         SUBMITTED,
         STARTED,
         ev.AttemptDescribed(attempt=ATTEMPT, n=3, context=text("{}")),
         UNSUPERVISED,
         ev.OutputSealed(attempt=ATTEMPT, n=4, stream="output", bytes=10, sha256=SHA),
+        RETRIED,
         FAILED,
     )
 }

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from tallystick.domain import attempt as attempts
 from tallystick.domain import commands as cm
 from tallystick.domain import events as ev
-from tallystick.domain.attempt import Attempt, AttemptCommand, decide
+from tallystick.domain.attempt import Attempt, AttemptCommand
+from tallystick.domain.demands import LONGEST_BACKOFF_MS, Demands
+from tallystick.domain.events import Fact
 from tallystick.domain.run import Run
 from tallystick.domain.status import Outcome
 from tests.unit.domain.states import (
+    ASSIGNED,
     ATTEMPT,
     ATTEMPTS,
     FAILED,
@@ -32,6 +35,13 @@ from tests.unit.domain.states import (
     record,
     text,
 )
+
+NOW = START + 60_000
+
+
+def decide(run: Run, state: Attempt, command: AttemptCommand, *, retry: bool = True) -> list[Fact]:
+    return attempts.decide(run, state, command, now=NOW, retry=retry)
+
 
 ABOUT: dict[str, Any] = {"run": RUN, "attempt": ATTEMPT}
 COMMANDS: dict[str, AttemptCommand] = {
@@ -258,3 +268,97 @@ def test_the_end_and_the_start_keep_the_supervisors_own_times() -> None:
     late = attempt_after(SUBMITTED, replace(ended(), at=None))
     assert late.ended_at == START + 5_000
     assert state.submitted_at == START + 4_000
+
+
+FAILED_AGAIN = cm.ReportEnded(**ABOUT, n=9, at=START + 9, cause="exited", exit_code=3)
+
+
+def retried(run: Run, command: AttemptCommand, **more: Any) -> bool:
+    (fact,) = decide(run, ATTEMPTS["started"], command, **more)
+    assert isinstance(fact.event, ev.AttemptEnded | ev.RunEnded)
+    return isinstance(fact.event, ev.AttemptEnded)
+
+
+def with_retries(retries: int, *, tries: int = 1, **demands: Any) -> Run:
+    return replace(RUNNING, tries=tries, demands=Demands(retries=retries, **demands))
+
+
+def test_a_failure_that_retries_provide_for_ends_the_attempt_and_not_the_run() -> None:
+    (fact,) = decide(with_retries(1), ATTEMPTS["started"], FAILED_AGAIN)
+    assert fact.event == ev.AttemptEnded(
+        attempt=ATTEMPT,
+        n=9,
+        at=START + 9,
+        outcome=Outcome.FAILED,
+        exit_code=3,
+        reason_code="exit_code",
+        retry_at=NOW + 10_000,
+    )
+    state = attempts.evolve(ATTEMPTS["started"], record(fact.event), fact.event)
+    assert (state.active, state.outcome, state.exit_code) == (False, Outcome.FAILED, 3)
+    assert state.reason_code == "exit_code"
+    assert decide(with_retries(1), state, FAILED_AGAIN) == []
+
+
+def test_retries_are_counted_from_the_last_time_somebody_queued_it() -> None:
+    assert [retried(with_retries(2, tries=n), FAILED_AGAIN) for n in (1, 2, 3)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "on", "expected"),
+    [
+        (FAILED_AGAIN, ("failed",), True),
+        (FAILED_AGAIN, ("timed_out",), False),
+        (replace(FAILED_AGAIN, exit_code=0), ("failed",), False),
+        (replace(FAILED_AGAIN, cause="timed_out", signal=9, exit_code=None), ("timed_out",), True),
+        (replace(FAILED_AGAIN, cause="out_of_memory"), ("failed",), False),
+        (replace(FAILED_AGAIN, cause="out_of_memory"), ("out_of_memory",), True),
+        (replace(FAILED_AGAIN, cause="workdir_missing"), ("failed",), False),
+        (replace(FAILED_AGAIN, cause="exec_failed"), ("failed",), False),
+        (cm.RecordExit(**ABOUT, signal=9), ("failed",), True),
+        (cm.RecordLost(**ABOUT, reason_code="host_rebooted"), ("failed", "lost"), False),
+    ],
+)
+def test_only_outcomes_that_were_named_are_tried_again(
+    command: AttemptCommand, on: tuple[str, ...], *, expected: bool
+) -> None:
+    assert retried(with_retries(1, retry_on=on), command) is expected
+
+
+def test_nothing_is_tried_again_that_somebody_stopped() -> None:
+    stopped = replace(with_retries(5), stop_requested=True)
+    assert not retried(stopped, FAILED_AGAIN)
+    assert not retried(with_retries(5), FAILED_AGAIN, retry=False)
+
+
+def test_pauses_between_attempts_double_up_to_an_hour() -> None:
+    demands = Demands(backoff_ms=1_000)
+    assert [demands.pause_ms(n) for n in (1, 2, 3, 4)] == [1_000, 2_000, 4_000, 8_000]
+    assert demands.pause_ms(100) == LONGEST_BACKOFF_MS
+    assert Demands(backoff_ms=0).pause_ms(7) == 0
+
+
+@pytest.mark.parametrize(
+    ("cause", "code", "outcome", "reason"),
+    [
+        ("timed_out", None, Outcome.TIMED_OUT, "timed_out"),
+        ("out_of_memory", "cuda_out_of_memory", Outcome.OUT_OF_MEMORY, "cuda_out_of_memory"),
+        ("out_of_memory", "kernel_out_of_memory", Outcome.OUT_OF_MEMORY, "kernel_out_of_memory"),
+        ("out_of_memory", None, Outcome.OUT_OF_MEMORY, "kernel_out_of_memory"),
+    ],
+)
+def test_limits_of_time_and_memory_are_outcomes_of_their_own(
+    cause: str, code: str | None, outcome: Outcome, reason: str
+) -> None:
+    command = cm.ReportEnded(**ABOUT, n=9, at=START, cause=cause, code=code, signal=9)
+    event = end_of(command, run=RUNNING)
+    assert (event.outcome, event.reason_code, event.signal) == (outcome, reason, 9)
+
+
+def test_a_lease_is_what_the_assignment_says() -> None:
+    event = replace(ASSIGNED, gpus=("GPU-1", "GPU-2"))
+    assert attempts.assigned(record(event), event).gpus == ("GPU-1", "GPU-2")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tallystick.domain.codec import EVENT_TYPES, decode, encode
-from tallystick.domain.events import Event, RunRegistered, SweepCreated
+from tallystick.domain.events import Event, RunRegistered
 from tallystick.domain.ids import Text
+from tallystick.domain.sweep_events import SweepCreated
 from tallystick.errors import CorruptLedgerError
 from tallystick.ledger.canonical import canonical
 from tallystick.ledger.entry import MAX_DATA_BYTES

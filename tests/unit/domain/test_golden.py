@@ -35,6 +35,10 @@ SHAPES: dict[str, Shape[Any]] = {
     "totals": tables.totals,
     "requests": tables.requests,
     "publications": tables.publications,
+    "budgets": tables.budgets,
+    "alerts": tables.alerts,
+    "cluster": tables.cluster,
+    "notices": tables.notices,
 }
 
 
@@ -61,6 +65,10 @@ def state_in(world: World, table: str, key: str) -> Any:
         "totals": lambda _: world.totals(),
         "requests": world.request,
         "publications": world.publication,
+        "budgets": world.budget,
+        "alerts": world.alert,
+        "cluster": lambda _: world.cluster(),
+        "notices": world.notice,
     }
     return found[table](key)
 

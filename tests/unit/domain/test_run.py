@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from tallystick.domain import commands as cm
 from tallystick.domain import events as ev
 from tallystick.domain import run as runs
-from tallystick.domain.ids import UNATTRIBUTED, AttemptId
+from tallystick.domain import run_decisions
+from tallystick.domain.demands import Demands
+from tallystick.domain.ids import UNATTRIBUTED, AttemptId, RunId, SweepId
 from tallystick.domain.policy import Attribution
-from tallystick.domain.run import Run, RunCommand
+from tallystick.domain.run import Run
+from tallystick.domain.run_decisions import RunCommand
 from tallystick.domain.status import Outcome, Phase, Status, flatten
 from tallystick.errors import ConflictError, InvalidError
 from tests.unit.domain.states import (
@@ -19,6 +22,7 @@ from tests.unit.domain.states import (
     FAILED,
     MARK,
     REGISTERED,
+    RETRIED,
     RUN,
     RUNS,
     SAMPLES,
@@ -49,22 +53,30 @@ COMMANDS: dict[str, RunCommand] = {
         run_token=minted(1),
         supervisor_token=minted(2),
     ),
+    "requeue": cm.RequeueRun(run=RUN),
+    "release": cm.ReleaseRun(run=RUN),
+    "dependency": cm.FailDependency(run=RUN, reason=text("run_00000000000f failed")),
+    "move": cm.MoveRun(run=RUN, sweep=SweepId("swp_0000000000ff")),
 }
 
 # What each command does in each state: the entry it leads to, "-" for none, "!" for a refusal.
 TABLE = """
-                 edit           queue          stop                archive        unarchive       assign
-ready            run.edited     run.queued     run.ended           run.archived   -               !run_not_queued
-queued           run.edited     -              run.ended           !run_active    -               attempt.assigned
-launching        !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued
-running          !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued
-stopping         !run_immutable -              -                   !run_active    -               !run_not_queued
-unsupervised     !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued
-finished         !run_immutable !run_ended     -                   run.archived   -               !run_not_queued
-failed           !run_immutable !run_ended     -                   run.archived   -               !run_not_queued
-stopped          !run_immutable !run_ended     -                   run.archived   -               !run_not_queued
-archived         run.edited     !run_archived  run.ended           -              run.unarchived  !run_not_queued
-archived,_ended  !run_immutable !run_ended     -                   -              run.unarchived  !run_not_queued
+                    edit           queue          stop                archive        unarchive       assign            requeue       release       dependency   move
+held                run.edited     -              run.ended           !run_active    -               !run_not_queued   -             run.released  run.ended    !run_active
+ready               run.edited     run.queued     run.ended           run.archived   -               !run_not_queued   -             -             -            run.moved
+queued              run.edited     -              run.ended           !run_active    -               attempt.assigned  -             -             -            !run_active
+launching           !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
+running             !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
+stopping            !run_immutable -              -                   !run_active    -               !run_not_queued   -             -             -            !run_active
+unsupervised        !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
+finished            !run_immutable !run_ended     -                   run.archived   -               !run_not_queued   -             -             -            run.moved
+failed              !run_immutable !run_ended     -                   run.archived   -               !run_not_queued   run.requeued  -             -            run.moved
+stopped             !run_immutable !run_ended     -                   run.archived   -               !run_not_queued   run.requeued  -             -            run.moved
+to_be_tried_again   !run_immutable -              run.ended           !run_active    -               attempt.assigned  -             -             -            !run_active
+launching_again     !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
+queued_again        !run_immutable -              run.ended           !run_active    -               attempt.assigned  -             -             -            !run_active
+archived            run.edited     !run_archived  run.ended           -              run.unarchived  !run_not_queued   -             -             -            run.moved
+archived,_ended     !run_immutable !run_ended     -                   -              run.unarchived  !run_not_queued   -             -             -            run.moved
 """  # noqa: E501 - a table reads as one
 
 
@@ -88,10 +100,10 @@ def test_each_command_in_each_state(state: str, command: str, expected: str) -> 
     run = RUNS[state]
     if expected.startswith("!"):
         with pytest.raises(ConflictError) as refusal:
-            runs.decide(run, COMMANDS[command])
+            run_decisions.decide(run, COMMANDS[command])
         assert refusal.value.code == expected[1:]
         return
-    facts = runs.decide(run, COMMANDS[command])
+    facts = run_decisions.decide(run, COMMANDS[command])
     assert [fact.event.type for fact in facts] == [expected] * (expected != "-")
     assert all((fact.stream, fact.session) == (RUN, SESSION) for fact in facts)
 
@@ -101,10 +113,10 @@ def test_what_was_done_once_is_not_done_again(state: str, command: str, expected
     run = RUNS[state]
     if expected.startswith("!"):
         return
-    for fact in runs.decide(run, COMMANDS[command]):
+    for fact in run_decisions.decide(run, COMMANDS[command]):
         assert isinstance(fact.event, runs.RunEvent)
         run = runs.evolve(run, record(fact.event, seq=50), fact.event)
-    assert runs.decide(run, COMMANDS[command]) == []
+    assert run_decisions.decide(run, COMMANDS[command]) == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +130,7 @@ def test_what_was_done_once_is_not_done_again(state: str, command: str, expected
 )
 def test_a_refusal_names_the_call_to_make_instead(state: str, command: str, action: str) -> None:
     with pytest.raises(ConflictError) as refusal:
-        runs.decide(RUNS[state], COMMANDS[command])
+        run_decisions.decide(RUNS[state], COMMANDS[command])
     assert refusal.value.next_actions[0].startswith(action)
     assert refusal.value.facts["status"] == RUNS[state].status
 
@@ -127,7 +139,7 @@ def test_registering_keeps_everything_and_queues_on_request() -> None:
     command = register(
         sweep=SWEEP, params={"lr": "0.1", "seed": 3}, start=True, request=MARK, origin_alert="a1"
     )
-    found = runs.decide_register(command, Attribution(SESSION, ("x",)), marks=("y",))
+    found = run_decisions.decide_register(command, Attribution(SESSION, ("x",)), marks=("y",))
     assert [fact.event.type for fact in found] == ["run.registered", "run.queued"]
     assert all((fact.stream, fact.session) == (RUN, SESSION) for fact in found)
     event = found[0].event
@@ -140,7 +152,7 @@ def test_registering_keeps_everything_and_queues_on_request() -> None:
 
 
 def test_without_start_it_stays_ready() -> None:
-    found = runs.decide_register(register(), Attribution(SESSION), marks=())
+    found = run_decisions.decide_register(register(), Attribution(SESSION), marks=())
     assert [fact.event.type for fact in found] == ["run.registered"]
 
 
@@ -151,14 +163,15 @@ def test_an_entry_without_session_is_unattributed() -> None:
 @pytest.mark.parametrize("field", ["name", "command", "workdir"])
 def test_empty_text_is_refused_at_registration_and_in_an_edit(field: str) -> None:
     with pytest.raises(InvalidError):
-        runs.decide_register(register(**{field: text("")}), Attribution(SESSION), marks=())
+        run_decisions.decide_register(register(**{field: text("")}), Attribution(SESSION), marks=())
+    edit: dict[str, Any] = {field: text("")}
     with pytest.raises(InvalidError):
-        runs.decide(RUNS["ready"], cm.EditRun(run=RUN, **{field: text("")}))
+        run_decisions.decide(RUNS["ready"], cm.EditRun(run=RUN, **edit))
 
 
 def test_an_edit_records_old_and_new_of_what_changes_only() -> None:
     command = cm.EditRun(run=RUN, name=text("n"), command=text("false"))
-    (fact,) = runs.decide(RUNS["queued"], command)
+    (fact,) = run_decisions.decide(RUNS["queued"], command)
     assert fact.event == ev.RunEdited(command=text("false"), old_command=text("true"))
     assert isinstance(fact.event, ev.RunEdited)
     after = runs.evolve(RUNS["queued"], record(fact.event, seq=9), fact.event)
@@ -167,11 +180,11 @@ def test_an_edit_records_old_and_new_of_what_changes_only() -> None:
 
 
 def test_an_edit_of_nothing_is_nothing() -> None:
-    assert runs.decide(RUNS["ready"], cm.EditRun(run=RUN)) == []
+    assert run_decisions.decide(RUNS["ready"], cm.EditRun(run=RUN)) == []
 
 
 def test_a_waiting_run_that_is_stopped_ends_at_once_and_is_cancelled() -> None:
-    (fact,) = runs.decide(RUNS["queued"], cm.StopRun(run=RUN))
+    (fact,) = run_decisions.decide(RUNS["queued"], cm.StopRun(run=RUN))
     assert isinstance(fact.event, ev.RunEnded)
     state = runs.evolve(RUNS["queued"], record(fact.event, seq=9, ts=START + 77), fact.event)
     assert (state.status, state.outcome) == (Status.STOPPED, Outcome.CANCELLED)
@@ -186,14 +199,14 @@ def test_an_active_run_is_stopped_only_by_its_end() -> None:
 
 
 def test_an_assignment_counts_the_attempts_and_can_be_repeated() -> None:
-    (fact,) = runs.decide(RUNS["queued"], COMMANDS["assign"])
+    (fact,) = run_decisions.decide(RUNS["queued"], COMMANDS["assign"])
     assert isinstance(fact.event, ev.AttemptAssigned)
     assert fact.event.number == 1
     state = runs.evolve(RUNS["queued"], record(fact.event, seq=9), fact.event)
     assert (state.phase, state.attempts, state.status) == (Phase.ACTIVE, 1, Status.LAUNCHING)
-    assert runs.decide(state, COMMANDS["assign"]) == []
+    assert run_decisions.decide(state, COMMANDS["assign"]) == []
     with pytest.raises(ConflictError):
-        runs.decide(state, replace(COMMANDS["assign"], attempt=ATTEMPT))  # type: ignore[arg-type]
+        run_decisions.decide(state, replace(COMMANDS["assign"], attempt=ATTEMPT))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("state", RUNS.values(), ids=RUNS.keys())
@@ -242,3 +255,76 @@ def test_the_supervisors_clock_counts_for_start_and_end() -> None:
 def test_the_reason_is_told_in_words(state: Run, words: str | None) -> None:
     found = runs.explain(state)
     assert (found is None) if words is None else (found is not None and words in found)
+
+
+def queue_again(state: Run, event: ev.AttemptEnded | ev.RunRequeued) -> Run:
+    return runs.evolve(state, record(event, seq=70, ts=START + 70_000), event)
+
+
+@pytest.mark.parametrize(("event", "tries"), [(RETRIED, 1), (ev.RunRequeued(), 0)], ids=str)
+def test_a_run_that_is_queued_again_shows_nothing_of_what_was_before(
+    event: ev.AttemptEnded | ev.RunRequeued, tries: int
+) -> None:
+    before = RUNS["running"] if event is RETRIED else RUNS["failed"]
+    state = queue_again(before, event)
+    assert (state.status, state.phase, state.tries) == (Status.QUEUED, Phase.QUEUED, tries)
+    assert (state.queued_seq, state.queued_at) == (70, START + 70_000)
+    shown = ("outcome", "exit_code", "signal", "reason_code", "reason", "started_at", "ended_at")
+    assert [getattr(state, name) for name in shown] == [None] * len(shown)
+    assert (state.launched_at, state.stopped_at, state.ended_seq) == (None, None, None)
+    assert (state.attempts, state.attempt) == (1, ATTEMPT)
+    assert state.not_before == (START + 19_000 if event is RETRIED else None)
+    assert state.lane is not None
+
+
+def test_a_stop_between_two_attempts_says_so() -> None:
+    (fact,) = run_decisions.decide(RUNS["to be tried again"], cm.StopRun(run=RUN))
+    assert isinstance(fact.event, ev.RunEnded)
+    state = runs.evolve(RUNS["to be tried again"], record(fact.event), fact.event)
+    assert (state.status, state.not_before) == (Status.STOPPED, None)
+    assert runs.explain(state) == "stopped while it waited for its next attempt"
+
+
+def test_a_run_that_depends_on_others_is_in_no_lane_until_it_is_released() -> None:
+    registered = replace(REGISTERED, depends_on=(RunId("run_00000000000f"),))
+    state = runs.registered(record(registered), registered)
+    queued = runs.evolve(state, record(ev.RunQueued(), seq=2), ev.RunQueued())
+    assert (queued.held, queued.lane) == (True, None)
+    released = runs.evolve(queued, record(ev.RunReleased(), seq=3), ev.RunReleased())
+    assert (released.held, released.queued_seq) == (False, 2)
+    assert released.lane is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sweep": SweepId("swp_0000000000ff")},
+        {"demands": Demands(priority=1)},
+        {"demands": Demands(gpus=1)},
+        {"demands": Demands(pins=("1",))},
+        {"demands": Demands(memory_mb=1)},
+    ],
+    ids=str,
+)
+def test_runs_share_a_lane_only_when_they_wait_for_the_same(changes: dict[str, Any]) -> None:
+    def lane(event: ev.RunRegistered, number: int) -> str | None:
+        own: dict[str, Any] = {"stream": f"run_{number:012x}", "seq": number}
+        state = runs.registered(record(event, **own), event)
+        return runs.evolve(state, record(ev.RunQueued(), **own), ev.RunQueued()).lane
+
+    assert lane(REGISTERED, 1) == lane(replace(REGISTERED, params={}), 2)
+    assert lane(REGISTERED, 1) != lane(replace(REGISTERED, **changes), 3)
+
+
+def test_priority_is_kept_as_what_sorts_first() -> None:
+    event = replace(REGISTERED, demands=Demands(priority=7))
+    state = runs.registered(record(event), event)
+    edited = ev.RunEdited(demands=Demands(priority=-2), old_demands=event.demands)
+    assert (state.urgency, runs.evolve(state, record(edited), edited).urgency) == (-7, 2)
+
+
+def test_a_point_of_a_plan_stays_in_its_sweep() -> None:
+    planned = replace(RUNS["ready"], point=3)
+    with pytest.raises(ConflictError) as refusal:
+        run_decisions.decide(planned, COMMANDS["move"])
+    assert refusal.value.code == "run_planned"

@@ -24,8 +24,22 @@ def test_a_clock_that_was_set_back_does_not_move_its_last_moment_back() -> None:
 
 
 def test_it_counts_runs_sweeps_and_violations() -> None:
-    state = sessions.counted(OPEN, None, Status.READY)
-    state = sessions.counted(state, Status.READY, Status.STOPPED)
+    state = sessions.counted(OPEN, None, Status.READY, ts=1)
+    state = sessions.counted(state, Status.READY, Status.STOPPED, ts=2)
     state = sessions.with_sweeps(sessions.with_sweeps(state, 2), -1)
     state = sessions.marked(sessions.marked(state))
     assert (state.runs, state.sweeps, state.violations) == (Tally(stopped=1), 1, 2)
+
+
+def test_it_started_when_its_first_run_did() -> None:
+    state = sessions.counted(OPEN, None, Status.LAUNCHING, ts=1)
+    state = sessions.counted(state, Status.LAUNCHING, Status.RUNNING, ts=2)
+    state = sessions.counted(state, None, Status.RUNNING, ts=3)
+    assert state.started_at == 2
+
+
+def test_gpu_time_adds_up_and_who_was_served_last_is_known() -> None:
+    state = sessions.used(sessions.used(OPEN, 5), 7)
+    assert sessions.used(state, 0) is state
+    assert sessions.served(state, record(SessionOpened(), seq=44)).served_seq == 44
+    assert state.gpu_ms == 12

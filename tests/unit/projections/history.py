@@ -1,12 +1,15 @@
 """A ledger in which something of everything has happened."""
 
+from dataclasses import replace
 from typing import Any
 
 from tallystick.domain import commands as cm
+from tallystick.domain.demands import Demands
 from tallystick.domain.events import MintedToken
 from tallystick.domain.ids import (
     SYSTEM,
     Actor,
+    AlertId,
     AttemptId,
     Enforcement,
     RequestMark,
@@ -16,6 +19,7 @@ from tallystick.domain.ids import (
     SweepId,
     TokenId,
 )
+from tallystick.domain.sweep_events import SweepPlanned
 from tallystick.testing.spine import AGENT, PERSON, Spine
 
 
@@ -142,4 +146,96 @@ def everything(spine: Spine) -> History:
         by=PERSON,
     )
     history.ask(cm.RevokeToken(token=token), by=PERSON)
+    planned(history)
+    signalled(history, run)
     return history
+
+
+def planned(history: History) -> None:
+    """A sweep with a plan, whose run fails, is tried again, stopped and resumed."""
+    texts = history.spine.texts()
+    demands = Demands(
+        cpus=2, gpus=1, gpu_memory_mb=5, memory_mb=6, pins=("0",), timeout_ms=9, retries=1
+    )
+    plan = SweepPlanned(
+        strategy="random",
+        axes=({"name": "lr", "values": ["0.1"]}, {"name": "bs", "value": 32}),
+        seeds=1,
+        seed=7,
+        samples=2,
+        points=texts.add("[]"),
+        generator=1,
+        count=2,
+        size=3,
+        digest="ab" * 32,
+        command=texts.add("python t.py"),
+        workdir=texts.add("/tmp"),
+        environment=texts.add_environment({"A": "1"}),
+        placement="flag",
+        demands=demands,
+        tags=("a",),
+        ui_config=texts.add("{}"),
+    )
+    sweep = history.sweep("7", plan=plan, start=True, parallel=1)
+    history.spine.handler.handle(
+        cm.EditSweep(sweep=sweep, plan=replace(plan, seed=8)), by=AGENT, texts=texts
+    )
+    texts = history.spine.texts()
+    made = cm.PlannedRun(
+        run=RunId("run_000000000007"),
+        name=texts.add("s #1"),
+        command=texts.add("python t.py --lr=0.1"),
+        params={"lr": "0.1"},
+    )
+    history.ask(cm.RegisterPoints(sweep=sweep, first=0, runs=(made,)), by=SYSTEM, texts=texts)
+    history.execute(made.run)
+    history.ask(cm.PauseSweep(sweep=sweep, failures=1), by=SYSTEM)
+    needed = history.run("8", sweep=sweep, depends_on=(made.run,), tags=("b",), start=True)
+    history.ask(cm.StopRun(run=needed))
+    history.ask(cm.StopSweep(sweep=sweep))
+    history.ask(cm.StopRun(run=made.run))
+    history.ask(cm.ResumeSweep(sweep=sweep))
+    history.ask(cm.RequeueRun(run=made.run), by=SYSTEM)
+    history.execute(history.run("d", demands=Demands(retries=1)))  # to be tried again
+    failing = history.sweep("8")
+    history.execute(history.run("9", sweep=failing))
+    history.ask(cm.PauseSweep(sweep=failing, failures=1), by=SYSTEM)
+    history.ask(cm.ArchiveSweep(sweep=failing))
+    history.ask(cm.MoveRun(run=history.run("c", sweep=failing), sweep=sweep))
+
+
+def signalled(history: History, run: RunId) -> None:
+    """Alerts, budgets, and what a person says about the machine."""
+    texts = history.spine.texts()
+    alert = AlertId("alr_000000000001")
+    asked = cm.RaiseAlert(
+        alert=alert,
+        run=run,
+        severity="critical",
+        message=texts.add("loss is NaN"),
+        choices=texts.add("[]"),
+        source="job",
+    )
+    history.ask(asked, texts=texts)
+    texts = history.spine.texts()
+    answer = cm.AnswerAlert(
+        alert=alert, choice=texts.add("go on"), action="continue", note=texts.add("seen")
+    )
+    history.ask(answer, by=PERSON, texts=texts)
+    budget = cm.SetBudget(scope="session:☂ Zelt", runs=100, gpu_ms=5, wall_ms=6, action="stop")
+    history.ask(budget, by=PERSON)
+    for reached in (False, True):
+        history.ask(cm.ReportBudget(scope="session:☂ Zelt", kind="gpu", reached=reached), by=SYSTEM)
+    texts = history.spine.texts()
+    cluster = cm.SetCluster(
+        kind="slurm",
+        status="healthy",
+        head_node=texts.add("head"),
+        node_count=2,
+        gpu_count=8,
+        notes=texts.add("n"),
+        details=texts.add("{}"),
+    )
+    history.ask(cluster, by=PERSON, texts=texts)
+    texts = history.spine.texts()
+    history.ask(cm.Drain(reason=texts.add("maintenance")), by=PERSON, texts=texts)

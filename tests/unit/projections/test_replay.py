@@ -50,7 +50,8 @@ def test_tables_of_this_version_are_left_alone(opened: Spine) -> None:
 def test_columns_that_an_older_version_did_not_have_are_there_afterwards(opened: Spine) -> None:
     before = contents(opened.database)
     with opened.database.write() as tx:
-        tx.execute(text("DROP INDEX ix_runs_phase_queued_seq"))
+        for index in ("phase_queued_seq", "lane_queued_seq_not_before", "held_queued_seq"):
+            tx.execute(text(f"DROP INDEX ix_runs_{index}"))
         tx.execute(text("ALTER TABLE runs DROP COLUMN queued_seq"))
         tx.execute(text("ALTER TABLE sessions ADD COLUMN of_old TEXT NOT NULL DEFAULT 'x'"))
     set_version(opened, tables.VERSION - 1)

@@ -29,6 +29,10 @@ def value(hint: Any, number: int, *, filled: bool) -> Any:
         return Text(f"{number:064x}", number if filled else 0)
     if hint is Tally:
         return Tally(**{word: n * filled for n, word in enumerate(words(), 1)})
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return built(hint, filled=filled)
+    if get_origin(hint) is tuple and get_origin(get_args(hint)[0]) is Mapping:
+        return ({"b": ["0.1", 2], "a": "ü"},) if filled else ()
     if get_origin(hint) is tuple:
         return ("ä", 'a"b,') if filled else ()
     if get_origin(hint) is Mapping:
@@ -44,7 +48,10 @@ def words() -> list[str]:
 
 
 def state_of(shape: Shape[Any], *, filled: bool) -> Any:
-    state_type = shape._state_type
+    return built(shape._state_type, filled=filled)
+
+
+def built(state_type: type[Any], *, filled: bool) -> Any:
     hints = get_type_hints(state_type)
     return state_type(
         **{

@@ -13,7 +13,8 @@ from tallystick.domain.ids import RunId
 from tallystick.projections import tables
 from tallystick.projections.replay import entries_of, record_of
 from tallystick.projections.rows import Shape
-from tallystick.projections.world import Shelf, World
+from tallystick.projections.shelf import Shelf
+from tallystick.projections.world import World
 from tallystick.testing.spine import Spine
 
 

@@ -1,0 +1,33 @@
+"""Tables of what is under way and no fact: deliveries, and what was acknowledged.
+
+Losing them loses no fact (P6.1): notices are delivered or shown once more.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, String, Table
+
+from tallystick.projections.tables import metadata
+
+deliveries = Table(
+    "op_deliveries",
+    metadata,
+    Column("target", String, primary_key=True),
+    Column("notice", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("tries", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Index("ix_op_deliveries_due", "target", "due_at"),
+)
+"""One row for each target, whose `notice` is empty: everything up to `seq` was tried, `tries` is
+how many tries failed since one succeeded, and nothing is sent before `due_at`. One row for each
+notice that is to be tried again at `due_at`. Targets are named by a digest, for a URL can hold
+secrets. Milliseconds."""
+
+acknowledged = Table(
+    "op_acknowledged",
+    metadata,
+    Column("session", String, primary_key=True),
+    Column("notice", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+"""One row for each session, whose `notice` is empty: everything up to `seq` is acknowledged. One
+row for each later notice that is, too."""
