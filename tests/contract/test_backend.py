@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from tallystick.domain.capacity import Capacity
 from tallystick.execution.backend import Backend
 from tallystick.execution.local import LocalBackend
-from tallystick.testing.backend import FakeBackend
+from tallystick.testing.backend import FakeBackend, gpus
 from tallystick.testing.contract.backend import ExecutionContract, PromiseContract, Rig
 
 
 class TestFakeBackend(PromiseContract):
     @pytest.fixture
     def rig(self, tmp_path: Path) -> Rig:
-        return Rig(FakeBackend(), tmp_path)
+        return Rig(FakeBackend(Capacity(slots=4, devices=gpus(2))), tmp_path)
 
 
 class TestLocalBackend(ExecutionContract):

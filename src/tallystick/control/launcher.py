@@ -5,9 +5,10 @@ what happens between is repeatable, because the backend executes an attempt at m
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from tallystick.clock import Clock
 from tallystick.control.commands import CommandHandler
@@ -23,7 +24,10 @@ from tallystick.errors import CorruptLedgerError, Refusal, UnavailableError
 from tallystick.execution.backend import Backend, Handle, Submission
 from tallystick.execution.bundle import write_bundle
 from tallystick.ledger.ledger import Ledger
+from tallystick.projections import attempts
 from tallystick.wire.bundle import Bundle
+
+_MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class LaunchSettings:
     """What a command gets before its own variables."""
     grace_seconds: float
     record_tree: bool
+    gpus: str | None = None
+    """The setting `execution.gpus`: when it names devices, no run sees any but its own."""
 
 
 class Launcher:
@@ -117,7 +123,8 @@ class Launcher:
         wanted = [text for text in (run.command, run.workdir, run.environment) if text is not None]
         with self._database.read() as tx:
             found = Ledger.texts(tx, [text.c for text in wanted])
-        secrets = self._vault.load(run.id)
+            assigned = attempts.get(tx, attempt)
+        secrets = self._vault.of(run)
         exact = []
         for text in wanted:
             if text.c not in found:
@@ -126,6 +133,7 @@ class Launcher:
         for mark in (mark for text in exact for mark in missing_marks(text, secrets)):
             raise CorruptLedgerError(f"run {run.id}: the secret behind {mark} is missing")
         environment = json.loads(exact[2]) if run.environment is not None else {}
+        timeout_ms, memory_mb = run.demands.timeout_ms, run.demands.memory_mb
         return Bundle(
             run=run.id,
             attempt=attempt,
@@ -135,10 +143,13 @@ class Launcher:
                 **self._settings.base_environment,
                 **{key: restore(value, secrets) for key, value in environment.items()},
                 **self._own_variables(run, attempt),
+                **self._device_variables(assigned.gpus if assigned else ()),
             },
             server_file=str(self._settings.server_file),
             grace_seconds=self._settings.grace_seconds,
             record_tree=self._settings.record_tree,
+            timeout_seconds=None if timeout_ms is None else timeout_ms / 1000,
+            memory_bytes=None if memory_mb is None else memory_mb * _MIB,
         )
 
     def _own_variables(self, run: Run, attempt: AttemptId) -> dict[str, str]:
@@ -155,6 +166,21 @@ class Launcher:
             own["TALLY_SERVER_URL"] = url
         if run.sweep is not None:
             own["TALLY_SWEEP_ID"] = run.sweep
+        return own
+
+    def _device_variables(self, leased: Sequence[str]) -> dict[str, str]:
+        """The GPUs that CUDA may see: those of the lease, none without one.
+
+        Indexes count in the order of the PCI bus, as NVML's do: a command that names one means the
+        same card as the lease. On a host without GPUs nothing is said, and nothing overruled.
+        """
+        room = self._backend.capacity().devices
+        if not leased and not room and self._settings.gpus in {None, "all"}:
+            return {}
+        own = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(leased)}
+        indexes = {device.id: str(device.index) for device in room}
+        if all(device in indexes for device in leased):
+            own["TALLY_GPU_INDEXES"] = ",".join(indexes[device] for device in leased)
         return own
 
 

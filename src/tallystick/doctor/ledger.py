@@ -18,7 +18,7 @@ from tallystick.execution.rundir import is_held
 from tallystick.ledger.keys import Signer
 from tallystick.ledger.ledger import Entry, Ledger
 from tallystick.ledger.tiles import entry_count
-from tallystick.projections import attempts, runs, standing, tables
+from tallystick.projections import attempts, runs, standing, sweeps, tables
 
 LOOKED_AT: Final = 256
 """Newest entries that times and tables are compared with."""
@@ -126,7 +126,7 @@ def supervisors(place: Place, tx: Transaction) -> Finding:
 
 
 def orphans(place: Place, tx: Transaction) -> Finding:
-    """Every run directory belongs to a run of this ledger."""
+    """Every directory of a run, or of a plan's secrets, belongs to one of this ledger."""
     name = "run directories"
     try:
         there = list(islice((item.name for item in place.runs_dir.iterdir()), MOST_DIRECTORIES))
@@ -134,7 +134,9 @@ def orphans(place: Place, tx: Transaction) -> Finding:
         return ok(name, "none yet")
     known: set[str] = set()
     for start in range(0, len(there), 500):
-        known |= {run.id for run in runs.many(tx, there[start : start + 500])}
+        some = there[start : start + 500]
+        known |= {run.id for run in runs.many(tx, some)}
+        known |= {sweep.id for sweep in sweeps.many(tx, some)}
     strange = sorted(set(there) - known)
     if strange:
         return warn(

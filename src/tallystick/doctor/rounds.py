@@ -4,7 +4,7 @@ from typing import Final
 
 from tallystick.clock import Clock
 from tallystick.config import Settings
-from tallystick.doctor import files, host, ledger, storage
+from tallystick.doctor import files, gpus, host, ledger, storage
 from tallystick.doctor.files import Check
 from tallystick.doctor.finding import Finding, fail
 from tallystick.doctor.place import Place
@@ -16,6 +16,7 @@ _OF_THE_HOST: Final[tuple[Check, ...]] = (
     host.kernel,
     host.limits,
     host.programs,
+    gpus.gpus,
 )
 _OF_THE_DIRECTORY: Final[tuple[Check, ...]] = (
     host.server,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tallystick.domain.capacity import Capacity
 from tallystick.wire.observation import Observation
 
 
@@ -102,11 +103,6 @@ class Backend(Protocol):
         """One lower-case word, as it stands in the ledger."""
         ...
 
-    @property
-    def gpu_count(self) -> int:
-        """How many GPUs attempts can be given; 0 when there are none."""
-        ...
-
     def submit(self, submission: Submission) -> str:
         """Have the attempt executed; returns the native handle.
 
@@ -141,8 +137,12 @@ class Backend(Protocol):
         """
         ...
 
-    def slots(self) -> int:
-        """How many runs should execute at once, at least 1."""
+    def capacity(self) -> Capacity:
+        """All that attempts can be given, busy or not; at most two seconds old.
+
+        Raises nothing, and waits for nothing that hangs. A device keeps its id; one that cannot be
+        used just now is told with the reason as its holder.
+        """
         ...
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ class Followed:
 
         Its path is one on this host; an attempt's id could be another's, of another server.
         """
+        self.directory = directory
         self._directory = os.fsencode(directory.resolve())
         self.supervisor: Held | None = None
         self.command: Held | None = None
@@ -79,6 +80,11 @@ class Followed:
         """Whether one of them was executed for this attempt: its environment says so."""
         seen = (host[pid.number] for pid in pids if pid.number in host)
         return any(process.directory == self._directory for process in seen)
+
+    def counts(self, line: list[processes.Process]) -> bool:
+        """Whether a process is one of the attempt, by itself and those above it."""
+        known = {held.pid for held in (self.supervisor, self.command) if held} | self._members
+        return any(one.pid in known or one.directory == self._directory for one in line)
 
     def end(
         self, find: Callable[[], set[Pid]], *, grace_seconds: float, done: Callable[[], None]

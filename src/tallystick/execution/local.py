@@ -7,17 +7,16 @@ kernel tells when something ends and, where it can (Linux 6.15 and later), what 
 an unsupervised command was. Needs Linux: elsewhere `submit` is refused.
 """
 
-import functools
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from tallystick import proc
+from tallystick.domain.capacity import Capacity
 from tallystick.errors import UnavailableError
-from tallystick.execution import processes, rundir
+from tallystick.execution import host, processes, rundir
 from tallystick.execution.backend import (
     Exited,
     Gone,
@@ -30,6 +29,7 @@ from tallystick.execution.backend import (
     Unsupervised,
 )
 from tallystick.execution.bundle import write_stop
+from tallystick.execution.devices import Devices, Owner, leased_to
 from tallystick.execution.followed import Followed, Held
 from tallystick.execution.launcher import LauncherClient
 from tallystick.execution.processes import Pid
@@ -53,8 +53,14 @@ class LocalBackend:
 
     name = "local"
 
-    def __init__(self, *, python: str = sys.executable) -> None:
-        """`python` runs supervisors; nothing is started before `watch` or `submit`."""
+    def __init__(self, *, python: str = sys.executable, gpus: str | None = None) -> None:
+        """`python` runs supervisors; `gpus` is the setting `execution.gpus`.
+
+        Nothing is started before `watch` or `submit`, no driver asked before `capacity`. Raises
+        `InvalidError` for a setting that names no devices.
+        """
+        self._devices = Devices(gpus, whose=self._owner)
+        self._memory_mb = host.memory_mb()
         self._launcher = LauncherClient(python)
         self._watcher = Watcher()
         self._boot_id = proc.boot_id()
@@ -67,11 +73,6 @@ class LocalBackend:
         # Once seen at work: never started again, whatever is left of the journal.
         self._begun: dict[str, str] = {}
         self._closed = False
-
-    @functools.cached_property
-    def gpu_count(self) -> int:
-        """NVIDIA GPUs of this host, by the driver's directory or the device files."""
-        return count_gpus(Path("/"))
 
     @property
     def launcher_pid(self) -> int | None:
@@ -157,13 +158,11 @@ class LocalBackend:
         if sys.platform == "linux":
             self._launcher.warm()  # so that the first run need not wait for it
 
-    def slots(self) -> int:
-        """One run for each GPU, or for each CPU this process may use where there is none."""
-        if self.gpu_count:
-            return self.gpu_count
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+    def capacity(self) -> Capacity:
+        """A run for each CPU that this process may use, or for each GPU where there are more."""
+        devices, cpus = self._devices.look(), host.cpus()
+        slots = max(cpus, len(devices))
+        return Capacity(slots=slots, cpus=cpus, memory_mb=self._memory_mb, devices=devices)
 
     def close(self) -> None:
         """Give everything back; supervisors and runs take no notice."""
@@ -176,8 +175,18 @@ class LocalBackend:
             one.abandon()
         self._watcher.close()  # before the pidfds: it must not see their numbers given to others
         self._launcher.close()
+        self._devices.close()
         for one in followed.values():
             one.close()
+
+    def _owner(self, pid: int) -> Owner | None:
+        """Which attempt a process belongs to, of those that are known here."""
+        line = processes.line_of(pid)
+        with self._guard:
+            for attempt, followed in self._followed.items():
+                if followed.counts(line):
+                    return Owner(attempt, leased_to(followed.directory))
+        return None
 
     def _look(self, handle: Handle) -> Sighting | tuple[Observation, ...]:
         """What the run directory says; the journal, when it has begun and nobody supervises.
@@ -358,14 +367,6 @@ class LocalBackend:
             self._forget(attempt)
         self._last_words = {a: word for a, word in self._last_words.items() if a in kept}
         self._begun = {a: native for a, native in self._begun.items() if a in kept}
-
-
-def count_gpus(root: Path) -> int:
-    """NVIDIA GPUs below the file system root `root`."""
-    listed = root / "proc/driver/nvidia/gpus"
-    if listed.is_dir():
-        return sum(1 for _ in listed.iterdir())
-    return sum(1 for _ in (root / "dev").glob("nvidia[0-9]*"))
 
 
 def _native(pid: Pid, boot_id: str) -> str:

@@ -43,6 +43,15 @@ class Process:
     """TALLY_RUN_DIR in its environment; empty when there is none or it cannot be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Who a process is, as far as everybody may know."""
+
+    name: str
+    """Its program, at most 15 characters, as the program itself may have changed it."""
+    uid: int
+
+
 def is_alive(pid: Pid) -> bool:
     """Whether just this process lives; a zombie does not."""
     fields = proc.stat_fields(pid.number)
@@ -148,6 +157,37 @@ def scan() -> dict[int, Process]:
                 directory=_directory(pid.number),
             )
     return found
+
+
+def line_of(pid: int) -> list[Process]:
+    """A process and those above it, each the parent of the one before; as far as can be read."""
+    line: list[Process] = []
+    while pid > 0 and pid not in {process.pid.number for process in line}:
+        fields = proc.stat_fields(pid)
+        if fields is None:
+            break
+        parent = int(fields[1])
+        line.append(
+            Process(
+                pid=Pid(pid, int(fields[19])),
+                parent=parent,
+                session=int(fields[3]),
+                directory=_directory(pid),
+            )
+        )
+        pid = parent
+    return line
+
+
+def describe(pid: int) -> Described | None:
+    """Who a process is; None when it is gone, or of another pid namespace."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_bytes().splitlines()
+        fields = dict(line.split(b":\t", 1) for line in lines if b":\t" in line)
+        name, uid = fields[b"Name"].decode("utf-8", "replace"), int(fields[b"Uid"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return None
+    return Described("".join(letter if letter.isprintable() else "?" for letter in name), uid)
 
 
 def members(

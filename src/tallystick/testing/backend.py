@@ -9,7 +9,9 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from tallystick.domain.capacity import Capacity, Device
 from tallystick.errors import UnavailableError
 from tallystick.execution.backend import Handle, NotStarted, Sighting, Submission, Supervised
 from tallystick.wire import codec
@@ -35,15 +37,32 @@ class _Scripted:
         return self.sightings.pop(0) if len(self.sightings) > 1 else self.sightings[0]
 
 
+ROOM: Final = Capacity(slots=4, cpus=4)
+"""A host without GPUs."""
+
+
+def gpus(count: int, *, memory_mb: int = 81_920) -> tuple[Device, ...]:
+    """So many devices, held by nobody."""
+    return tuple(
+        Device(
+            id=f"GPU-{index:08x}-0000-4000-8000-{index:012x}",
+            index=index,
+            name="Fake GPU",
+            memory_mb=memory_mb,
+        )
+        for index in range(count)
+    )
+
+
 class FakeBackend:
     """Implements `Backend`; every attempt is `Supervised` from its submission on, unless shown."""
 
     name = "fake"
 
-    def __init__(self, *, slots: int = 4, gpu_count: int = 0) -> None:
-        """What `slots` and `gpu_count` are to answer."""
-        self._slots = slots
-        self._gpu_count = gpu_count
+    def __init__(self, capacity: Capacity = ROOM) -> None:
+        """`capacity` is what it tells until the test sets another."""
+        self.room = capacity
+        """What `capacity` answers."""
         self._guard = threading.Lock()
         self._scripts: dict[str, _Scripted] = {}
         self._wake: Callable[[], None] = lambda: None
@@ -55,11 +74,6 @@ class FakeBackend:
         """Accepted calls of `submit`, repeated ones included."""
         self.cancelled: list[Cancelled] = []
         """Every call of `cancel`, in order."""
-
-    @property
-    def gpu_count(self) -> int:
-        """What the test said."""
-        return self._gpu_count
 
     def show(self, attempt: str, *sightings: Sighting) -> None:
         """Let `observe` answer these one after the other, the last of them from then on."""
@@ -121,8 +135,9 @@ class FakeBackend:
         self._audit_open()
         self._wake = wake
 
-    def slots(self) -> int:
-        return self._slots
+    def capacity(self) -> Capacity:
+        self._audit_open()
+        return self.room
 
     def close(self) -> None:
         self._closed = True

@@ -19,7 +19,7 @@ def test_everything_is_looked_at_once_and_soon(place: Place) -> None:
     found = rounds.examine(place.settings, SystemClock())
     assert time.monotonic() - began < ENOUGH_SECONDS
     names = [item.check for item in found]
-    assert len(names) == len(set(names)) == 18
+    assert len(names) == len(set(names)) == 19
     assert [item for item in found if item.verdict is Verdict.FAIL] == []
 
 
@@ -40,4 +40,4 @@ def test_a_check_that_cannot_look_holds_up_no_other(
     found = rounds.examine(place.settings, SystemClock())
     assert found[0].verdict is Verdict.FAIL
     assert "Permission denied" in found[0].found
-    assert len(found) == 18
+    assert len(found) == 19

@@ -1,39 +1,20 @@
-"""How many runs a host takes, what it may be asked before anything runs, and its stated limit."""
+"""What a host may be asked before anything runs, and its stated limit."""
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from tallystick.errors import UnavailableError
+from tallystick.errors import InvalidError, UnavailableError
 from tallystick.execution.backend import Gone, Handle, NotStarted, Submission, Supervised
-from tallystick.execution.local import LocalBackend, count_gpus
+from tallystick.execution.local import LocalBackend
 from tallystick.testing.contract.backend import handle_of, wait_for
 
 
-class TestSlots:
-    def test_gpus_are_counted_by_the_drivers_directory(self, tmp_path: Path) -> None:
-        for name in ("0000:01:00.0", "0000:02:00.0"):
-            (tmp_path / "proc/driver/nvidia/gpus" / name).mkdir(parents=True)
-        (tmp_path / "dev").mkdir()
-        (tmp_path / "dev/nvidia0").touch()
-        assert count_gpus(tmp_path) == 2
-
-    def test_else_by_device_files(self, tmp_path: Path) -> None:
-        (tmp_path / "dev").mkdir()
-        for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl", "nvidia-uvm"):
-            (tmp_path / "dev" / name).touch()
-        assert count_gpus(tmp_path) == 3
-        assert count_gpus(tmp_path / "none") == 0
-
-    def test_a_gpu_is_a_slot_and_else_a_cpu_is(self) -> None:
-        backend = LocalBackend()
-        vars(backend)["gpu_count"] = 3
-        assert backend.slots() == 3
-        vars(backend)["gpu_count"] = 0
-        assert backend.slots() == len(os.sched_getaffinity(0))
-        backend.close()
+def test_a_setting_that_names_no_devices_is_refused_before_anything_starts() -> None:
+    with pytest.raises(InvalidError) as caught:
+        LocalBackend(gpus="first")
+    assert caught.value.code == "setting_invalid"
 
 
 def test_elsewhere_than_on_linux_the_limit_is_stated(

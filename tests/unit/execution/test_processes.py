@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tallystick import proc
 from tallystick.execution import processes
 from tallystick.execution.processes import Pid, Process, members
+from tallystick.testing.contract.backend import wait_for
 
 
 def pid_of(process: subprocess.Popen[bytes]) -> Pid:
@@ -112,3 +114,40 @@ class TestMembers:
         assert host[sleeper.pid].directory == b"/x/att_test"
         assert host[sleeper.pid].parent == os.getpid()
         assert members(b"/x/att_test", among=host, command=None) == {pid_of(sleeper)}
+
+
+class TestLine:
+    def test_a_process_and_those_above_it(self, sleeper: subprocess.Popen[bytes]) -> None:
+        line = processes.line_of(sleeper.pid)
+        assert [one.pid for one in line[:2]] == [pid_of(sleeper), line[1].pid]
+        assert line[1].pid.number == os.getpid()
+        assert line[0].directory == b"/x/att_test"
+        assert line[-1].parent == 0
+
+    def test_a_process_that_is_not_there_has_none_above_it(self) -> None:
+        assert processes.line_of(4_000_000) == []
+        assert processes.line_of(0) == []
+
+
+class TestDescription:
+    def named(self, pid: int, name: str) -> processes.Described:
+        """Once it goes by a name: the kernel gives it a little after a Popen returns."""
+
+        def look() -> processes.Described | None:
+            found = processes.describe(pid)
+            return found if found is not None and found.name == name else None
+
+        return wait_for(look, what=f"a process that is called {name!r}")
+
+    def test_program_and_user_are_told(self, sleeper: subprocess.Popen[bytes]) -> None:
+        assert self.named(sleeper.pid, "sleep").uid == os.geteuid()
+
+    def test_a_name_that_would_disturb_a_line_is_made_harmless(self, tmp_path: Path) -> None:
+        program = tmp_path / "a\x1b[2Jb"
+        program.symlink_to("/bin/sleep")
+        with subprocess.Popen([program, "60"]) as process:
+            self.named(process.pid, "a?[2Jb")
+            process.kill()
+
+    def test_a_process_that_is_not_there_is_not_described(self) -> None:
+        assert processes.describe(4_000_000) is None

@@ -155,10 +155,26 @@ class PromiseContract:
         rig.backend.close()
         rig.backend.close()
 
-    def test_there_is_room_for_a_run_and_gpus_are_counted(self, rig: Rig) -> None:
-        assert rig.backend.slots() >= 1
-        assert rig.backend.gpu_count >= 0
+    def test_there_is_room_for_a_run_and_its_name_is_a_word(self, rig: Rig) -> None:
+        room = rig.backend.capacity()
+        assert room.slots >= 1
+        assert room.cpus >= 1
+        assert room.memory_mb >= 0
         assert rig.backend.name.isidentifier()
+
+    def test_a_device_has_one_id_and_one_index_and_keeps_them(self, rig: Rig) -> None:
+        devices = rig.backend.capacity().devices
+        assert len({device.id for device in devices}) == len(devices)
+        assert [device.index for device in devices] == sorted({d.index for d in devices})
+        assert all(device.id and "," not in device.id for device in devices)
+        again = rig.backend.capacity().devices
+        assert [(d.id, d.index) for d in again] == [(d.id, d.index) for d in devices]
+
+    def test_a_command_without_a_lease_makes_no_device_held(self, rig: Rig) -> None:
+        before = rig.backend.capacity()
+        handle = rig.submit("sleep 60")
+        assert rig.backend.capacity().devices == before.devices
+        rig.backend.cancel(handle, grace_seconds=0)
 
 
 class ExecutionContract(PromiseContract):
