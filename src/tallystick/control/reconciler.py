@@ -1,8 +1,9 @@
 """Compares what the ledger says is active with what the backend sees, and records the difference.
 
 Everything here is repeatable: a launch that was cut short is repeated, a stop that was asked for is
-passed on again, a journal that a dead supervisor could not deliver is read, and what vanished is
-said at once (P3.7). No end is guessed.
+passed on again, a journal that a dead supervisor could not deliver is read, what vanished is said
+at once (P3.7), and a command that lost its supervisor is held to its time limit from here. No end
+is guessed.
 """
 
 import logging
@@ -16,7 +17,7 @@ from tallystick.control.reports import report_commands
 from tallystick.control.texts import Texts
 from tallystick.db.database import Database
 from tallystick.domain.attempt import Attempt
-from tallystick.domain.commands import RecordExit, RecordLost, RecordSupervisorLost
+from tallystick.domain.commands import RecordExit, RecordLost, RecordSupervisorLost, ReportEnded
 from tallystick.domain.ids import SYSTEM
 from tallystick.domain.run import Run
 from tallystick.errors import TallystickError, UnavailableError
@@ -31,9 +32,11 @@ from tallystick.execution.backend import (
     Supervised,
     Unsupervised,
 )
-from tallystick.execution.bundle import spend_bundle
+from tallystick.execution.bundle import spend_bundle, write_stop
+from tallystick.execution.rundir import find_start
 from tallystick.ledger.ledger import Ledger
 from tallystick.projections import attempts, runs
+from tallystick.wire.bundle import STOP_FILE, StopRequest
 from tallystick.wire.observation import Observation
 
 _log = logging.getLogger(__name__)
@@ -89,7 +92,7 @@ class Reconciler:
             if run is None or sighting is None:
                 continue
             try:
-                self._reconcile(run, attempt, sighting)
+                self._reconcile(run, attempt, sighting, handles[attempt.id])
                 if isinstance(sighting, Recorded | Exited | Gone):
                     _spend(handles[attempt.id])
                 if run.stop_requested:
@@ -110,7 +113,7 @@ class Reconciler:
             journal_key=self._launcher.journal_key_of(attempt.id),
         )
 
-    def _reconcile(self, run: Run, attempt: Attempt, sighting: Sighting) -> None:
+    def _reconcile(self, run: Run, attempt: Attempt, sighting: Sighting, handle: Handle) -> None:
         """What one sighting means for the record."""
         match sighting:
             case Supervised():
@@ -123,22 +126,48 @@ class Reconciler:
                 self._report(attempt, sighting.observations)
                 command = RecordSupervisorLost(run=run.id, attempt=attempt.id)
                 self._handler.handle(command, by=SYSTEM)
-            case Exited():
+                if self._is_overdue(run, attempt) and _command_lives(sighting):
+                    self._end_overdue(handle)
+            case Exited() | Gone():
                 self._report(attempt, sighting.observations)
-                exited = RecordExit(
-                    run=run.id,
-                    attempt=attempt.id,
-                    exit_code=sighting.exit_code,
-                    signal=sighting.signal,
-                )
-                self._handler.handle(exited, by=SYSTEM)
-            case Gone():
-                self._report(attempt, sighting.observations)
-                code = _REASON_CODES.get(sighting.reason, "supervisor_killed")
-                lost = RecordLost(run=run.id, attempt=attempt.id, reason_code=code)
-                self._handler.handle(lost, by=SYSTEM)
+                timed_out = self._is_overdue(run, attempt) and _was_ended_from_here(handle)
+                judged = self._timed_out if timed_out else _told_by_the_kernel
+                self._handler.handle(judged(attempt, sighting), by=SYSTEM)
             case _:
                 assert_never(sighting)
+
+    def _is_overdue(self, run: Run, attempt: Attempt) -> bool:
+        """Whether the time of an attempt without supervisor is over, and nobody asked for a stop.
+
+        By the clock of this host, on which the supervisor noted the start: there is no other left.
+        """
+        limit = run.demands.timeout_ms
+        if limit is None or attempt.started_at is None or run.stop_requested:
+            return False
+        return self._clock.now() - attempt.started_at >= limit
+
+    def _end_overdue(self, handle: Handle) -> None:
+        """What its supervisor would have done; repeated until the end is seen.
+
+        The request is on the disk first, so that the next server knows who ended the command.
+        """
+        write_stop(
+            handle.directory, StopRequest(grace_seconds=self._grace_seconds, reason="timed out")
+        )
+        self._backend.cancel(handle, grace_seconds=self._grace_seconds)
+
+    def _timed_out(self, attempt: Attempt, sighting: Exited | Gone) -> ReportEnded:
+        """The end of an attempt that was ended from here for its time."""
+        exited = sighting if isinstance(sighting, Exited) else Exited()
+        return ReportEnded(
+            run=attempt.run,
+            attempt=attempt.id,
+            n=max(attempt.observed, len(sighting.observations)) + 1,  # its supervisor tells no more
+            at=self._clock.now(),
+            cause="timed_out",
+            exit_code=exited.exit_code,
+            signal=exited.signal,
+        )
 
     def _report(self, attempt: Attempt, observations: Sequence[Observation]) -> None:
         """Take in what a supervisor wrote down and could not deliver."""
@@ -160,6 +189,30 @@ class Reconciler:
         """The effect of `run.stop_requested`; repeated until the end is seen."""
         if isinstance(sighting, Supervised | Unsupervised):
             self._backend.cancel(handle, grace_seconds=self._grace_seconds)
+
+
+def _told_by_the_kernel(attempt: Attempt, sighting: Exited | Gone) -> RecordExit | RecordLost:
+    """The end of an attempt without supervisor, or that nobody can tell."""
+    if isinstance(sighting, Gone):
+        code = _REASON_CODES.get(sighting.reason, "supervisor_killed")
+        return RecordLost(run=attempt.run, attempt=attempt.id, reason_code=code)
+    return RecordExit(
+        run=attempt.run,
+        attempt=attempt.id,
+        exit_code=sighting.exit_code,
+        signal=sighting.signal,
+    )
+
+
+def _command_lives(sighting: Unsupervised) -> bool:
+    """Whether the command itself does: what outlives it has no time limit, and is ended anyway."""
+    _, command = find_start(sighting.observations)
+    return command is None or command.number in sighting.pids
+
+
+def _was_ended_from_here(handle: Handle) -> bool:
+    """Whether a server asked its processes to end; written before they are signalled."""
+    return (handle.directory / STOP_FILE).exists()
 
 
 def _spend(handle: Handle) -> None:

@@ -35,6 +35,8 @@ def _command(attempt: Attempt, observation: ob.Observation, texts: Texts) -> cm.
                 "interpreter": observation.interpreter,
                 "interpreter_version": observation.interpreter_version,
             }
+            if observation.limit_missing is not None:
+                context["limit_missing"] = observation.limit_missing
             return cm.ReportDescribed(
                 run=attempt.run,
                 attempt=attempt.id,
@@ -78,6 +80,7 @@ def _ended(attempt: Attempt, seen: ob.Ended, texts: Texts) -> cm.ReportEnded:
         n=seen.n,
         at=seen.at,
         cause=(seen.code or "exec_failed") if seen.cause == "refused" else seen.cause,
+        code=seen.code,
         exit_code=seen.exit_code,
         signal=seen.signal,
         reason=texts.add(seen.detail) if seen.detail else None,

@@ -13,6 +13,9 @@ from tallystick import durable
 
 TAIL_BYTES = 500
 TAIL_LINES = 5
+LAST_BYTES = 16_384
+LAST_LINES = 40
+"""A traceback and what a distributed launcher adds to it; what stood before was survived."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+[.\w]*)", re.MULTILINE)
@@ -25,17 +28,22 @@ def create(path: Path) -> int:
 
 def tail(path: Path) -> str:
     """The last lines of a log: at most 5 of them and 500 bytes, without control characters."""
+    lines = last_lines(path, limit_bytes=8 * TAIL_BYTES)  # escape sequences and blank lines fall
+    kept = "\n".join(lines[-TAIL_LINES:]).encode()[-TAIL_BYTES:]
+    return kept.decode(errors="ignore")  # the cut may have split a character
+
+
+def last_lines(path: Path, *, limit_bytes: int = LAST_BYTES) -> list[str]:
+    """The last 40 lines that are not blank, without control characters; fewer where long."""
     try:
         with open(durable.open_regular(path), "rb") as log:  # noqa: PTH123 - a descriptor
             end = log.seek(0, os.SEEK_END)
-            log.seek(max(0, end - 8 * TAIL_BYTES))  # escape sequences and blank lines fall away
-            content = log.read(8 * TAIL_BYTES)
+            log.seek(max(0, end - limit_bytes))
+            content = log.read(limit_bytes)
     except OSError:
-        return ""
+        return []
     text = _ESCAPES.sub("", content.decode(errors="replace")).replace("\r", "\n")
-    lines = [line for line in _CONTROLS.sub("", text).split("\n") if line.strip()]
-    kept = "\n".join(lines[-TAIL_LINES:]).encode()[-TAIL_BYTES:]
-    return kept.decode(errors="ignore")  # the cut may have split a character
+    return [line for line in _CONTROLS.sub("", text).split("\n") if line.strip()][-LAST_LINES:]
 
 
 def printable(text: str) -> str:

@@ -29,6 +29,7 @@ from tallystick.errors import InvalidError
 from tallystick.supervisor import capture, process
 from tallystick.supervisor.courier import Courier
 from tallystick.supervisor.journal import Journal
+from tallystick.supervisor.limits import Limits
 from tallystick.supervisor.provenance import GitFacts, git_facts
 from tallystick.supervisor.relay import Relay
 from tallystick.supervisor.seals import Seal
@@ -225,15 +226,36 @@ class _Attempt:
             asked = (self._directory / STOP_FILE).exists()
             self._journal.note(partial(Ended, cause="stop" if asked else "terminated"))
             return None
+        limits = Limits(
+            name=bundle.attempt,
+            timeout_seconds=bundle.timeout_seconds,
+            memory_bytes=bundle.memory_bytes,
+        )
+        limits.confine(waiting.pid)
         try:
             waiting.release()
         except process.SpawnError as error:
+            limits.release()
             self._refuse(error.code, error.detail)
             return None
-        self._note_start(waiting, facts, bundle)
-        return Tree(waiting.pid, directory=self._directory, bundle=bundle, journal=self._journal)
+        limits.start()
+        self._note_start(waiting, facts, bundle, limit_missing=limits.missing)
+        return Tree(
+            waiting.pid,
+            directory=self._directory,
+            bundle=bundle,
+            journal=self._journal,
+            limits=limits,
+        )
 
-    def _note_start(self, command: process.Waiting, facts: GitFacts, bundle: Bundle) -> None:
+    def _note_start(
+        self,
+        command: process.Waiting,
+        facts: GitFacts,
+        bundle: Bundle,
+        *,
+        limit_missing: str | None,
+    ) -> None:
         """What was executed and where it came from, then what else is known of the place."""
         self._journal.note(
             partial(
@@ -249,7 +271,11 @@ class _Attempt:
         path, version = capture.interpreter(bundle.environment)
         self._journal.note(
             partial(
-                Described, interpreter=path, interpreter_version=version, host=os.uname().nodename
+                Described,
+                interpreter=path,
+                interpreter_version=version,
+                host=os.uname().nodename,
+                limit_missing=limit_missing,
             )
         )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from tallystick.errors import InvalidError
 from tallystick.supervisor import capture, process
 from tallystick.supervisor.journal import Journal
+from tallystick.supervisor.limits import Limits, MemoryCode
 from tallystick.wire import codec
 from tallystick.wire import journal as wire_journal
 from tallystick.wire.bundle import OUTPUT_FILE, STOP_FILE, Bundle, StopRequest
@@ -28,14 +29,21 @@ KILL_AGAIN_SECONDS = 0.05
 KILL_SWEEPS = 20
 """Looks in a row before waiting: a chain that forks in under a millisecond is caught in few."""
 DISK_AGAIN_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 86_400.0
+"""The system refuses waits of centuries; a day later the rest is waited for."""
 
 
 class Tree:
     """The command and everything that came from it."""
 
-    def __init__(self, pid: int, *, directory: Path, bundle: Bundle, journal: Journal) -> None:
+    def __init__(
+        self, pid: int, *, directory: Path, bundle: Bundle, journal: Journal, limits: Limits
+    ) -> None:
         """`pid` is the command, already executed and a child of this process."""
         self._pid = pid
+        self._limits = limits
+        self._code: MemoryCode | None = None
+        self._words: str | None = None
         self._directory = directory
         self._bundle = bundle
         self._journal = journal
@@ -52,10 +60,12 @@ class Tree:
         The result is the command's exit code, or 128 plus the signal that ended it.
         """
         while self._reap(tell):
+            self._end_when_overdue()
             self._kill_when_due()
             received = self._wait()
             if received in STOP_SIGNALS:
                 self._on_stop()
+        self._limits.release()
         code, number = _outcome(self._status or 0)  # wait named the command before it said: none
         return 128 + number if number is not None else code or 0
 
@@ -69,7 +79,8 @@ class Tree:
             signal=number,
             leftover=self._leftover,
             killed=len(self._killed),
-            detail=self._tail,
+            code=self._code,
+            detail="\n".join(part for part in (self._words, self._tail) if part) or None,
         )
 
     def _reap(self, tell: Callable[[], None]) -> bool:
@@ -88,13 +99,14 @@ class Tree:
 
     def _wait(self) -> int | None:
         """The next signal; None when a deadline came first."""
-        deadlines = [] if self._kill_at is None else [max(0.0, self._kill_at - time.monotonic())]
+        now, moments = time.monotonic(), (self._kill_at, self._due)
+        deadlines = [max(0.0, moment - now) for moment in moments if moment is not None]
         if self._journal.waiting:
             self._journal.flush()
             deadlines.append(DISK_AGAIN_SECONDS)
         if not deadlines:
             return signal.sigwaitinfo(WATCHED).si_signo
-        received = signal.sigtimedwait(WATCHED, min(deadlines))
+        received = signal.sigtimedwait(WATCHED, min(*deadlines, LONGEST_WAIT_SECONDS))
         return None if received is None else received.si_signo
 
     def _on_exit(self, status: int, usage: "resource.struct_rusage") -> None:
@@ -114,9 +126,35 @@ class Tree:
         )
         if self._cause != "exited":
             return  # all of them were asked already, and their grace is running
+        self._note_exhaustion(status)
         left = process.descendants()
         self._leftover = len(left)
         self._ask_to_end(left, self._bundle.leftover_seconds)
+
+    def _note_exhaustion(self, status: int) -> None:
+        """The command ended by itself; whether it did so for want of memory.
+
+        Asked before anything that was left over is killed, so no KILL of ours is taken for the
+        kernel's.
+        """
+        found = self._limits.exhausted(
+            os.waitstatus_to_exitcode(status), self._directory / OUTPUT_FILE
+        )
+        if found is not None:
+            self._cause, self._code, self._words = "out_of_memory", found.code, found.words
+
+    @property
+    def _due(self) -> float | None:
+        """When the command's time is over; None once anything else has begun to end it."""
+        ending = self._cause != "exited" or self._status is not None
+        return None if ending else self._limits.deadline
+
+    def _end_when_overdue(self) -> None:
+        """As a stop, but for its name; a stop that came first stays one."""
+        if self._due is None or time.monotonic() < self._due:
+            return
+        self._cause, self._words = "timed_out", self._limits.timed_out_words()
+        self._ask_to_end(process.descendants(), self._bundle.grace_seconds)
 
     def _on_stop(self) -> None:
         """A request to stop, or a bare signal; a repeated one can only shorten the grace."""

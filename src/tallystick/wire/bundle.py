@@ -37,6 +37,11 @@ class Bundle:
     """Between TERM and KILL for processes that outlive the command."""
     record_tree: bool = True
     """Whether the exact working tree is recorded when workdir lies in a git repository."""
+    timeout_seconds: float | None = None
+    """From the start of the command until the run is ended as timed out; None: no limit."""
+    memory_bytes: int | None = None
+    """The most memory that all processes of the run may hold together; None: no limit. Enforced
+    where the host lets the supervisor make a cgroup; where not, the journal says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,10 @@ from typing import Any, Literal
 from tallystick.errors import InvalidError
 from tallystick.wire import codec
 
-Cause = Literal["exited", "stop", "terminated", "refused"]
+Cause = Literal["exited", "stop", "terminated", "refused", "timed_out", "out_of_memory"]
 """`terminated`: the supervisor was told to end by a signal that no request to stop goes with."""
+EndCode = Literal["workdir_missing", "exec_failed", "kernel_out_of_memory", "cuda_out_of_memory"]
+"""What tells one cause from its like: why a command was refused, which memory was exhausted."""
 StreamName = Literal["output", "metrics"]
 
 
@@ -78,6 +80,8 @@ class Described:
     """Absolute path of `python` on the command's PATH, links resolved."""
     interpreter_version: str | None = None
     host: str | None = None
+    limit_missing: str | None = None
+    """Why a limit that was asked for does not hold on this host, in words."""
     kind: Literal["described"] = "described"
 
 
@@ -121,10 +125,11 @@ class Ended:
     """Processes that had outlived the command and were ended."""
     killed: int = 0
     """Processes that ignored TERM and were sent KILL."""
-    code: Literal["workdir_missing", "exec_failed"] | None = None
-    """Why the command was refused, again: `ended` may be delivered alone."""
+    code: EndCode | None = None
+    """Why the command was refused, again: `ended` may be delivered alone. Or which memory."""
     detail: str | None = None
-    """The tail of the output, or the detail of the refusal, again."""
+    """The tail of the output, or the detail of the refusal, again; before it, in a line of its
+    own, what a limit had to do with the end."""
     kind: Literal["ended"] = "ended"
 
 
