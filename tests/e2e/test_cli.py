@@ -136,7 +136,7 @@ def test_only_people_set_the_policy_and_it_is_kept(server: ServerProcess) -> Non
     refused = tally(server, "policy", "set", "--sweep", "warn", CODEX_THREAD_ID="t-1", session=None)
     assert refused.returncode == 1, refused.stdout
     answer = server.call("PUT", "/policy", {"sweep": "warn"})
-    assert (answer.status, answer.body["code"]) == (403, "role_forbidden")
+    assert (answer.status, answer.body["code"]) == (403, "people_only")
     assert server.call("PUT", "/policy", {"sweep": "warn"}, token="admin").status == 200
     body = {"name": "loose", "command": "true", "chat_session_id": "chat-1"}
     loose = server.post("/runs", body)

@@ -29,16 +29,24 @@ NEEDS: Final = {
     "create": {
         *("POST /sweeps/wild", "POST /sweeps/{sweep}/runs"),
         *("POST /runs", "POST /runs/{run}/rerun"),
+        *("POST /sweeps", "POST /sweeps/preview"),
     },
     "control": {
         *("PUT /runs/{run}", "POST /runs/{run}/start", "POST /runs/{run}/queue"),
         *("POST /runs/{run}/stop", "POST /runs/{run}/archive", "POST /runs/{run}/unarchive"),
-        "POST /cluster/detect",
+        *("POST /cluster/detect", "POST /alerts/{alert}/respond"),
+        "POST /runs/{run}/add-to-sweep",
+        *("PUT /sweeps/{sweep}", "POST /sweeps/{sweep}/start", "POST /sweeps/{sweep}/stop"),
+        *("POST /sweeps/{sweep}/resume", "POST /sweeps/{sweep}/archive"),
+        *("POST /sweeps/{sweep}/unarchive", "POST /wild/v2/events/{session}/resolve"),
     },
-    "metrics": {"POST /runs/{run}/metrics"},
+    "metrics": {"POST /runs/{run}/metrics", "POST /runs/{run}/alerts"},
     "report": {"POST /attempts/{attempt}/observations", "POST /attempts/{attempt}/metrics"},
     "administer": {"GET /tokens", "POST /tokens", "POST /tokens/{token}/revoke"},
-    "people": {"PUT /policy"},
+    "people": {
+        *("PUT /policy", "PUT /budgets/{scope}"),
+        *("POST /cluster", "POST /cluster/drain", "POST /cluster/undrain"),
+    },
 }
 """What a route needs that changes something or hands out rights; all others need `read`."""
 

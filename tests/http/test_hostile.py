@@ -97,7 +97,10 @@ class Known:
         self.door = door
         self.sweep = door.sweep()
         self.run, self.attempt = door.launched(self.sweep)
+        asked = {"message": "m", "choices": ["continue"]}
         self.path = {
+            "alert": door.post(f"/runs/{self.run}/alerts", asked)["alert_id"],
+            "scope": door.sweep(),
             "run": self.run,
             "sweep": self.sweep,
             "attempt": self.attempt,
@@ -116,12 +119,18 @@ class Known:
 
     def fitting(self, operation: Operation) -> dict[str, Any]:
         run: dict[str, Any] = {"name": "n", "command": "true", "chat_session_id": "conversation-1"}
+        space = {"name": "n", "base_command": "true", "parameters": {"a": [1, 2]}}
         bodies: dict[str, dict[str, Any]] = {
+            "POST /sweeps": {**space, "chat_session_id": "conversation-1"},
+            "POST /sweeps/preview": space,
             "POST /runs": {**run, "sweep_id": self.sweep},
             "POST /sweeps/{sweep}/runs": run,
             "POST /sweeps/wild": {"chat_session_id": "conversation-1"},
             "POST /tokens": {"role": "agent"},
             "POST /runs/{run}/metrics": {"rows": [{"step": 1}]},
+            "POST /runs/{run}/alerts": {"message": "m", "choices": ["continue"]},
+            "POST /alerts/{alert}/respond": {"choice": "continue"},
+            "POST /wild/v2/events/{session}/resolve": {"event_ids": ["1"]},
             "POST /attempts/{attempt}/observations": {"observations": [{"kind": "x"}]},
         }
         return bodies.get(operation.id, {})
@@ -196,6 +205,8 @@ def kept(document: Any, where: tuple[str, ...], text: str, *, what: str) -> None
     for name in where:
         if name == "*":
             found = next(iter(found), None)
+        elif isinstance(found, list):
+            found = found[0] if found else None
         elif found is not None:
             found = found.get(name)
     if "\x00" in text or found is None or "[redacted" in json.dumps(found):

@@ -58,9 +58,13 @@ def test_a_directory_named_in_a_body_is_never_opened(door: Door) -> None:
 def test_history_is_not_rewritten_through_its_sweep(door: Door) -> None:
     sweep = door.sweep()
     run, _ = door.launched(sweep)
-    edit = {"base_command": "rm -rf /", "status": "completed"}
-    answer = door.call("PUT", f"/sweeps/{sweep}", json=edit, token="admin")
-    assert (answer.status_code, answer.json()["code"]) == (405, "not_offered")
+    for edit, refusal in (
+        ({"base_command": "rm -rf /"}, (409, "sweep_immutable")),
+        ({"status": "completed"}, (422, "body_invalid")),
+        ({"status": "draft"}, (409, "sweep_not_draft")),
+    ):
+        answer = door.call("PUT", f"/sweeps/{sweep}", json=edit, token="admin")
+        assert (answer.status_code, answer.json()["code"]) == refusal
     assert door.get(f"/runs/{run}")["command"] == "true"
     assert door.get(f"/sweeps/{sweep}")["status"] == "running"
 
@@ -74,6 +78,11 @@ CHANGES: Final[list[tuple[str, str, Any, str]]] = [
     ("POST", "/runs/{ready}/stop", {}, "run.ended"),
     ("POST", "/runs/{ready}/rerun", {}, "run.registered"),
     ("PUT", "/policy", {"session": "warn"}, "policy.set"),
+    ("POST", "/runs/{ready}/alerts", {"message": "m", "choices": ["stop"]}, "alert.raised"),
+    ("PUT", "/budgets/session:conversation-1", {"gpu_hours": 1000}, "budget.set"),
+    ("POST", "/cluster", {"notes": "n"}, "cluster.set"),
+    ("POST", "/cluster/drain", {}, "cluster.drained"),
+    ("POST", "/cluster/undrain", {}, "cluster.undrained"),
     ("POST", "/tokens", {"role": "auditor"}, "token.created"),
 ]
 

@@ -37,11 +37,15 @@ def configured(door: Door, token: str) -> str:
     run, attempt = door.launched(sweep)
     door.post(f"/runs/{run}/metrics", {"rows": [{"step": 1, "loss": 0.5}]})
     ready = [door.run(sweep)["id"] for _ in range(12)]
+    asked = {"message": "m", "choices": ["continue", "stop"]}
+    alert = door.post(f"/runs/{run}/alerts", asked)["alert_id"]
     tokens = [door.post("/tokens", {"role": "agent"}, token="admin")["id"] for _ in range(3)]
     known: dict[str, list[Any]] = {
         "path.run": [run, run, *ready],
         "path.sweep": [sweep],
         "path.attempt": [attempt],
+        "path.alert": [alert],
+        "path.scope": [door.sweep()],
         "path.token": tokens,
         "path.session": ["conversation-1"],
         "path.skill": ["tallystick-protocol"],

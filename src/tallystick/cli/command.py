@@ -8,7 +8,10 @@ from tallystick.cli.output import UsageError
 
 SENT_NAMES = frozenset({"PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH"})
 SENT_PREFIXES = ("CONDA_", "PYTHON", "CUDA_", "OMP_")
-"""What decides which interpreter and which devices a command gets; nothing else is sent unasked."""
+"""What decides which interpreter and libraries a command gets; nothing else is sent unasked."""
+
+ASSIGNED = "CUDA_VISIBLE_DEVICES"
+"""The queue's to say: inside a run it names that run's own lease. Sent only when asked for."""
 NAME_CHARACTERS = 60
 
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
@@ -45,7 +48,7 @@ def sent_environment(environment: Mapping[str, str], named: Sequence[str]) -> di
     chosen = {
         name: value
         for name, value in environment.items()
-        if name in SENT_NAMES or name.startswith(SENT_PREFIXES)
+        if name in SENT_NAMES or (name.startswith(SENT_PREFIXES) and name != ASSIGNED)
     }
     for item in named:
         name, given, value = item.partition("=")
@@ -77,11 +80,11 @@ def params_of(pairs: Sequence[str]) -> dict[str, str | int | float | bool]:
         name, given, text = pair.partition("=")
         if not given or not name:
             raise UsageError(f"--param {pair!r}: expected NAME=VALUE", code="param_invalid")
-        params[name] = _value_of(text)
+        params[name] = value_of(text)
     return params
 
 
-def _value_of(text: str) -> str | int | float | bool:
+def value_of(text: str) -> str | int | float | bool:
     """The most exact reading of one value."""
     if text in {"true", "false"}:
         return text == "true"

@@ -85,6 +85,13 @@ def execute(
         list[str] | None,
         typer.Option("--param", "-p", metavar="NAME=VALUE", help="Its configuration, for tables."),
     ] = None,
+    cpus: options.Cpus = None,
+    gpus: options.Gpus = None,
+    gpu_memory: options.GpuMemory = None,
+    memory: options.Memory = None,
+    priority: options.Priority = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
     session: options.Session = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the run as JSON at the end, and no output.")
@@ -104,6 +111,15 @@ def execute(
         workdir=workdir,
         env=tuple(env or ()),
         params=tuple(param or ()),
+        asked={
+            "cpus": cpus,
+            "gpus": gpus,
+            "gpu_memory_mb": gpu_memory,
+            "memory_mb": memory,
+            "priority": priority,
+            "timeout_seconds": timeout,
+            "retries": retries,
+        },
     )
     with options.creating(session) as client:
         interrupts = Interrupts()

@@ -8,11 +8,16 @@ import typer
 
 from tallystick import __version__
 from tallystick.cli import (
+    alert,
+    attempt,
+    budget,
+    cluster,
     demo,
     ledger,
     options,
     output,
     policy,
+    queue,
     run,
     server,
     session,
@@ -70,9 +75,14 @@ app.command(
         "tally exec --sweep swp_0123456789ab -- 'python train.py | tee log.txt'",
     ),
 )(exec_noun.execute)
+app.command("queue", epilog=options.examples("tally queue", "tally queue --json"))(queue.show)
 app.add_typer(run.app, name="run")
+app.add_typer(attempt.app, name="attempt")
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(session.app, name="session")
+app.add_typer(alert.app, name="alert")
+app.add_typer(budget.app, name="budget")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(token.app, name="token")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")

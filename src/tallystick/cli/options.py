@@ -42,9 +42,49 @@ Environment = Annotated[
         "-e",
         metavar="NAME[=VALUE]",
         help="Give the run this variable of yours, or this value. May be repeated. "
-        "PATH, VIRTUAL_ENV, LD_LIBRARY_PATH, CONDA_*, PYTHON*, CUDA_* and OMP_* always go along.",
+        "PATH, VIRTUAL_ENV, LD_LIBRARY_PATH, CONDA_*, PYTHON*, CUDA_* and OMP_* always go along, "
+        "but for CUDA_VISIBLE_DEVICES: the queue assigns GPUs.",
     ),
 ]
+
+Cpus = Annotated[int | None, typer.Option("--cpus", min=1, help="Cores it takes.")]
+Gpus = Annotated[
+    int | None,
+    typer.Option(
+        "--gpus", min=0, help="GPUs leased to it alone. [default: 1 where the host has any]"
+    ),
+]
+GpuMemory = Annotated[
+    int | None,
+    typer.Option("--gpu-memory", metavar="MIB", min=1, help="Memory that each GPU must have."),
+]
+Memory = Annotated[
+    int | None, typer.Option("--memory", metavar="MIB", min=1, help="Main memory it takes.")
+]
+Priority = Annotated[
+    int | None,
+    typer.Option(
+        "--priority", min=-100, max=100, help="Higher starts first in its session. [default: 0]"
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Then it is ended."),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option("--retries", min=0, max=100, help="Further attempts when it fails. [default: 0]"),
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="WORD", help="To find it by; repeatable.")
+]
+DependsOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--depends-on", metavar="RUN", help="Wait until this run has succeeded; repeatable."
+    ),
+]
+
 
 TAKES_A_COMMAND = {"allow_interspersed_args": False}
 """From the first word of the command on, everything belongs to the command."""

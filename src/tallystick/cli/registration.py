@@ -1,16 +1,18 @@
 """Registering a run from a command line: what `tally run create` and `tally exec` share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tallystick.cli.command import command_of, name_of, params_of, sent_environment
+from tallystick.cli.command import ASSIGNED, command_of, name_of, params_of, sent_environment
 from tallystick.cli.options import scratch_sweep
+from tallystick.cli.output import note
 from tallystick.client.config import process_environment
 from tallystick.errors import InvalidError
 
 if TYPE_CHECKING:
     from tallystick.client.client import Client
+    from tallystick.wire.demands import RunDemands
     from tallystick.wire.views import RunView
 
 
@@ -26,12 +28,20 @@ class Registration:
     params: tuple[str, ...] = ()
     start: bool = True
     key: str | None = None
+    asked: "RunDemands" = field(default_factory=dict)  # type: ignore[assignment]
+    """What it needs; absent is not asked for."""
 
 
 def register(client: "Client", said: Registration) -> "RunView":
     """Create the run, in the session's scratch sweep when none was named."""
     command = command_of(said.words)
-    environment = sent_environment(process_environment(), said.env)
+    present = process_environment()
+    environment = sent_environment(present, said.env)
+    if present.get(ASSIGNED) and ASSIGNED not in environment and "TALLY_RUN_ID" not in present:
+        note(
+            f"{ASSIGNED}={present[ASSIGNED]} is not sent: the queue assigns GPUs. To wait for "
+            f"exactly these: --env {ASSIGNED}"
+        )
     params = params_of(said.params)
     workdir = directory_of(said.workdir)
     return client.create_run(
@@ -43,6 +53,7 @@ def register(client: "Client", said: Registration) -> "RunView":
         params=params,
         auto_start=said.start,
         key=said.key,
+        **said.asked,
     )
 
 

@@ -22,6 +22,7 @@ RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs
     epilog=options.examples(
         "tally run create --sweep swp_0123456789ab -- python train.py --lr 1e-2 --seed 1",
         "tally run create --name baseline --param lr=1e-2 --no-start -- 'python a.py | tee log'",
+        "tally run create --gpus 2 --timeout 3600 --retries 1 -- python train.py",
     ),
 )
 def create(
@@ -45,6 +46,15 @@ def create(
     start: Annotated[
         bool, typer.Option("--start/--no-start", help="Queue it at once, or leave it ready.")
     ] = True,
+    cpus: options.Cpus = None,
+    gpus: options.Gpus = None,
+    gpu_memory: options.GpuMemory = None,
+    memory: options.Memory = None,
+    priority: options.Priority = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    tag: options.Tags = None,
+    depends_on: options.DependsOn = None,
     session: options.Session = None,
     as_json: options.Json = False,
 ) -> None:
@@ -60,6 +70,17 @@ def create(
         env=tuple(env or ()),
         params=tuple(param or ()),
         start=start,
+        asked={
+            "cpus": cpus,
+            "gpus": gpus,
+            "gpu_memory_mb": gpu_memory,
+            "memory_mb": memory,
+            "priority": priority,
+            "timeout_seconds": timeout,
+            "retries": retries,
+            "tags": tag or [],
+            "depends_on": depends_on or [],
+        },
     )
     with options.creating(session) as client:
         run = register(client, said)
@@ -170,7 +191,7 @@ def show_run(run: "RunView") -> None:
 
 @app.command(
     epilog=options.examples(
-        "tally run logs run_0123456789ab", "tally run logs -f run_0123456789ab"
+        "tally run logs -f run_0123456789ab", "tally run logs --attempt 1 run_0123456789ab"
     ),
 )
 def logs(
@@ -181,15 +202,22 @@ def logs(
     tail: Annotated[
         int | None, typer.Option("--tail", min=1, help="Only the last so many bytes.")
     ] = None,
+    attempt: Annotated[
+        str | None,
+        typer.Option("--attempt", help="Its number or id. [default: the newest]"),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print what a run wrote, byte for byte."""
+    """Print what a run wrote, byte for byte; each attempt has its own output."""
     client = options.client_for()
     if as_json:
-        output.emit(client.logs(run_id, offset=-tail if tail else 0))
+        output.emit(client.logs(run_id, offset=-tail if tail else 0, attempt=attempt))
         return
-    start = client.logs(run_id, offset=-tail, limit=1).offset if tail else 0
-    for chunk in client.follow_logs(run_id, offset=start, until_end=follow):
+    start = 0
+    if tail:
+        start = client.logs(run_id, offset=-tail, limit=1, attempt=attempt).offset
+    chunks = client.follow_logs(run_id, offset=start, until_end=follow, attempt=attempt)
+    for chunk in chunks:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 

@@ -1,5 +1,6 @@
 """`tally sweep`: containers for related runs."""
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from tallystick.cli import options, output
 
 if TYPE_CHECKING:
+    from tallystick.wire.sweep_views import SweepMoved
     from tallystick.wire.views import SweepView
 
 app = typer.Typer(no_args_is_help=True, help="Sweeps: containers for related runs, with a goal.")
@@ -16,17 +18,135 @@ SweepId = Annotated[str, typer.Argument(metavar="SWEEP", help="Id of the sweep, 
 
 @app.command(
     epilog=options.examples(
-        "tally sweep create --name mnist-mlp-grid --goal 'which learning rate?'",
-        'SWEEP=$(tally sweep create --name "try dropout")',
+        "tally sweep create mnist-mlp-grid --goal 'which learning rate?'",
+        "tally sweep create lr --command 'python train.py' --param lr=0.1,0.01 --seeds 3 --start",
+        "tally sweep create bs --command 'python train.py --bs {bs} --wd {wd}' \\\n"
+        "      --param bs=32:128:32 --param wd=log:1e-5:1e-1:5 --dry-run",
+        "tally sweep create rs --command 'python train.py' --param lr=log:1e-5:1e-1 --random 50",
+        "tally sweep create pts --command 'python train.py' --points points.jsonl --parallel 4",
     ),
 )
 def create(
-    name: Annotated[str, typer.Option("--name", help="What people see.")],
+    words: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="What people see.")
+    ] = None,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="The same, as an option.")] = None,
     goal: Annotated[str, typer.Option("--goal", help="What its runs are to find out.")] = "",
+    command: Annotated[
+        str | None,
+        typer.Option(
+            "--command", "-c", help="What every run executes; declares a space. Else it is empty."
+        ),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--param",
+            "-p",
+            metavar="NAME=VALUES",
+            help="A parameter: 0.1 (constant), 0.1,0.01 (each), 32:128:32 (from, to, step), "
+            "log:1e-5:1e-1:5 (5 of them); for --random 0:1, log:1e-5:1e-1, int:1:8. Or JSON.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option("--seeds", metavar="N", help="Each with seeds 0 to N-1; or a list, 1,2,5."),
+    ] = None,
+    random: Annotated[
+        int | None, typer.Option("--random", metavar="N", min=1, help="Draw N distinct points.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="What --random draws from. [default: 0]")
+    ] = None,
+    points: Annotated[
+        str | None,
+        typer.Option("--points", metavar="FILE", help="One JSON object a line; - reads stdin."),
+    ] = None,
+    max_runs: Annotated[
+        int | None, typer.Option("--max-runs", min=1, help="Only the first so many points.")
+    ] = None,
+    placement: Annotated[
+        str | None,
+        typer.Option(
+            "--placement",
+            help="flag (--name=value), placeholder ({name}) or environment. "
+            "[default: placeholder where the command has one, else flag]",
+        ),
+    ] = None,
+    parallel: Annotated[
+        int | None, typer.Option("--parallel", min=1, help="Runs of it at a time.")
+    ] = None,
+    start: Annotated[bool, typer.Option("--start", help="Start its runs at once.")] = False,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Register nothing until it is started.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what it would hold; create nothing.")
+    ] = False,
+    workdir: Annotated[
+        str | None, typer.Option("--workdir", help="Where it runs. [default: here]")
+    ] = None,
+    env: options.Environment = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs of each run.")] = None,
+    retries: Annotated[
+        int | None, typer.Option("--retries", min=0, help="Further attempts of a failed run.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.001, help="Seconds, then a run is ended.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="To find its runs by.")] = None,
     session: options.Session = None,
     as_json: options.Json = False,
 ) -> None:
-    """Create a sweep and print its id."""
+    """Create a sweep and print its id; with --command, of exactly the runs that are declared."""
+    from tallystick.cli import declaring
+
+    called = declaring.name_of(words, name)
+    if command is None:
+        declaring.refuse_without_command(
+            param=param, seeds=seeds, random=random, points=points, dry_run=dry_run
+        )
+        _create_empty(called, goal, session, as_json=as_json)
+        return
+    body = declaring.body_of(
+        declaring.Said(
+            name=called,
+            goal=goal,
+            command=command,
+            params=tuple(param or ()),
+            seeds=seeds,
+            samples=random,
+            seed=seed,
+            points=points,
+            max_runs=max_runs,
+            placement=placement,
+            parallel=parallel,
+            start=start,
+            draft=draft,
+            workdir=workdir,
+            env=tuple(env or ()),
+            gpus=gpus,
+            retries=retries,
+            timeout=timeout,
+            tags=tuple(tag or ()),
+        )
+    )
+    if dry_run:
+        declaring.show_preview(options.client_for(session).preview_sweep(body), as_json=as_json)
+        return
+    with options.creating(session) as client:
+        sweep = client.declare_sweep(body)
+        output.warn(sweep.warnings)
+        if as_json:
+            output.emit(sweep)
+            return
+        output.say(sweep.id)
+        output.note(declaring.next_words(sweep, started=start))
+
+
+def _create_empty(name: str, goal: str, session: str | None, *, as_json: bool) -> None:
+    """A sweep whose runs are registered one by one."""
     with options.creating(session) as client:
         sweep = client.create_sweep(name, goal=goal)
         output.warn(sweep.warnings)
@@ -42,11 +162,12 @@ def list_sweeps(
     session: Annotated[
         str | None, typer.Option("--session", help="Of this conversation only.")
     ] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Archived ones instead.")] = False,
     limit: options.Limit = 30,
     as_json: options.Json = False,
 ) -> None:
     """List sweeps, newest first."""
-    sweeps = list(options.client_for().sweeps(session=session, limit=limit))
+    sweeps = list(options.client_for().sweeps(session=session, archived=archived, limit=limit))
     if as_json:
         output.emit(sweeps)
         return
@@ -94,7 +215,12 @@ def _show_facts(sweep: "SweepView") -> None:
             ("name", sweep.name),
             ("goal", sweep.goal),
             ("status", sweep.status),
+            ("waits for", sweep.reason),
             ("progress", output.progress_words(sweep.progress)),
+            ("command", sweep.base_command),
+            ("parameters", _parameter_words(sweep)),
+            ("planned", _plan_words(sweep)),
+            ("parallel", sweep.parallel),
             ("session", sweep.chat_session_id),
             ("not compliant", ", ".join(sweep.violations)),
             ("created", output.moment_of(sweep.created_at)),
@@ -103,6 +229,20 @@ def _show_facts(sweep: "SweepView") -> None:
             ("ledger", f"entry {sweep.seq}"),
         )
     )
+
+
+def _parameter_words(sweep: "SweepView") -> str:
+    """A line for each parameter, as it was sent."""
+    return "\n".join(f"{name} = {json.dumps(given)}" for name, given in sweep.parameters.items())
+
+
+def _plan_words(sweep: "SweepView") -> str | None:
+    if sweep.plan is None:
+        return None
+    plan = sweep.plan
+    cut = "" if plan.count == plan.size else f" of {plan.size:,}"
+    seeds = "" if plan.seeds is None else f", seeds {plan.seeds}"
+    return f"{plan.count:,}{cut} runs by {plan.strategy}{seeds}; digest {plan.digest}"
 
 
 @app.command(
@@ -127,7 +267,7 @@ def wait(
     client = options.client_for()
     idle = client.sweep(sweep_id).progress.ready
     if idle and not as_json:
-        output.note(f"{idle} ready and not queued; start with: tally run start RUN...")
+        output.note(f"{idle} ready and not queued; start with: tally sweep start {sweep_id}")
     sweep = wait_shown(
         lambda wait_seconds: client.sweep(sweep_id, wait=wait_seconds),
         lambda seen: seen.status in SWEEP_ENDS,
@@ -140,3 +280,94 @@ def wait(
         output.say(f"{sweep.status}: {output.progress_words(sweep.progress)}")
     if sweep.status != "completed" or sweep.progress.canceled:
         raise typer.Exit(output.REFUSED)
+
+
+Parallel = Annotated[
+    int | None,
+    typer.Option("--parallel", min=1, help="Runs of it at a time. [default: what has room]"),
+]
+
+
+@app.command(
+    epilog=options.examples(
+        "tally sweep start swp_0123456789ab", "tally sweep start --parallel 4 swp_0123456789ab"
+    ),
+)
+def start(sweep_id: SweepId, parallel: Parallel = None, as_json: options.Json = False) -> None:
+    """Start every run of it, to completion; a draft's runs are registered first."""
+    _moved(options.client_for().start_sweep(sweep_id, parallel=parallel), as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally sweep stop swp_0123456789ab"))
+def stop(sweep_id: SweepId, as_json: options.Json = False) -> None:
+    """End what is queued or running, and register nothing more."""
+    _moved(options.client_for().stop_sweep(sweep_id), as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally sweep resume swp_0123456789ab"))
+def resume(sweep_id: SweepId, parallel: Parallel = None, as_json: options.Json = False) -> None:
+    """Execute what is missing, failed, was lost or was stopped; the rest is left alone."""
+    _moved(options.client_for().resume_sweep(sweep_id, parallel=parallel), as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally sweep archive swp_0123456789ab"))
+def archive(sweep_id: SweepId, as_json: options.Json = False) -> None:
+    """Take it out of the ordinary lists; nothing is deleted."""
+    _moved(options.client_for().archive_sweep(sweep_id), as_json=as_json)
+
+
+@app.command(epilog=options.examples("tally sweep unarchive swp_0123456789ab"))
+def unarchive(sweep_id: SweepId, as_json: options.Json = False) -> None:
+    """Put it back into the ordinary lists."""
+    _moved(options.client_for().unarchive_sweep(sweep_id), as_json=as_json)
+
+
+def _moved(moved: "SweepMoved", *, as_json: bool) -> None:
+    """What a call did."""
+    output.warn(moved.warnings)
+    if as_json:
+        output.emit(moved)
+        return
+    output.say(f"{moved.message}: {moved.sweep_id}")
+    if moved.sweep.reason:
+        output.note(moved.sweep.reason)
+
+
+@app.command(
+    epilog=options.examples(
+        "tally sweep edit swp_0123456789ab --goal 'and with dropout?'",
+        "tally sweep edit swp_0123456789ab --param lr=0.1,0.03,0.01",
+    ),
+)
+def edit(
+    sweep_id: SweepId,
+    *,
+    name: Annotated[str | None, typer.Option("--name")] = None,
+    goal: Annotated[str | None, typer.Option("--goal")] = None,
+    command: Annotated[str | None, typer.Option("--command", "-c")] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=VALUES", help="The whole space, anew."),
+    ] = None,
+    max_runs: Annotated[int | None, typer.Option("--max-runs", min=1)] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Change name or goal; command and parameters only while it has no runs."""
+    from tallystick.cli.space import parameters_of
+
+    changes = {
+        "name": name,
+        "goal": goal,
+        "base_command": command,
+        "parameters": parameters_of(param) if param else None,
+        "max_runs": max_runs,
+    }
+    given = {field: value for field, value in changes.items() if value is not None}
+    if not given:
+        raise output.UsageError("expected something to change", code="nothing_to_change")
+    sweep = options.client_for().edit_sweep(sweep_id, **given)
+    output.warn(sweep.warnings)
+    if as_json:
+        output.emit(sweep)
+    else:
+        _show_facts(sweep)

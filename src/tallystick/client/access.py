@@ -1,20 +1,20 @@
-"""Calls about people and machines: tokens, policy, sessions, capacity."""
+"""Calls about people: tokens, policy, sessions."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from tallystick.client.caller import path_of
 from tallystick.client.calls import Calls
 from tallystick.client.reading import view, views
 from tallystick.wire.codec import to_json
 from tallystick.wire.requests import CreateToken, UpdatePolicy
-from tallystick.wire.views import PolicyView, SessionView, SystemHealth, TokenView
+from tallystick.wire.views import PolicyView, SessionView, TokenView
 
 TokenRole = Literal["administrator", "researcher", "agent", "auditor"]
 Enforcement = Literal["enforce", "warn"]
 
 
 class AccessCalls(Calls):
-    """Who may do what, who did what, and how much room there is."""
+    """Who may do what, and who did what."""
 
     def create_token(
         self,
@@ -55,12 +55,3 @@ class AccessCalls(Calls):
     def session_of(self, session_id: str) -> SessionView:
         """One conversation; raises `NotFoundError` when it created nothing yet."""
         return view(SessionView, self._caller.get(path_of("sessions", session_id)))
-
-    def system_health(self) -> SystemHealth:
-        """Counts of runs and the room for more."""
-        return view(SystemHealth, self._caller.get("/wild/v2/system-health"))
-
-    def cluster(self) -> dict[str, Any]:
-        """What the server runs on, as a document."""
-        document: dict[str, Any] = self._caller.get("/cluster")
-        return document

@@ -13,12 +13,15 @@ from types import TracebackType
 from typing import Self
 
 from tallystick.client.access import AccessCalls
+from tallystick.client.alerts import AlertCalls
 from tallystick.client.caller import Caller
 from tallystick.client.config import Discovery, process_environment
 from tallystick.client.guard import LedgerGuard
 from tallystick.client.known import KnownLedgers
 from tallystick.client.ledger import LedgerCalls
+from tallystick.client.machine import MachineCalls
 from tallystick.client.output import OutputCalls
+from tallystick.client.queue import QueueCalls
 from tallystick.client.runs import RunCalls
 from tallystick.client.sweeps import SweepCalls
 from tallystick.client.transport import HttpTransport, Transport
@@ -26,7 +29,16 @@ from tallystick.clock import Clock, SystemClock
 from tallystick.errors import TallystickError, VerificationError
 
 
-class Client(SweepCalls, RunCalls, OutputCalls, LedgerCalls, AccessCalls):
+class Client(
+    SweepCalls,
+    RunCalls,
+    QueueCalls,
+    OutputCalls,
+    LedgerCalls,
+    AlertCalls,
+    MachineCalls,
+    AccessCalls,
+):
     """A Tallystick server, seen from Python: `Client().create_run(...)`."""
 
     def __init__(

@@ -1,12 +1,15 @@
 """Calls about runs: every trial is one (P3)."""
 
 from collections.abc import Iterator, Mapping
+from typing import Unpack
 
 from tallystick.client.caller import path_of
 from tallystick.client.calls import Calls
 from tallystick.client.reading import view
 from tallystick.client.waiting import wait_until
+from tallystick.wire.attempt_views import AttemptView
 from tallystick.wire.codec import to_json
+from tallystick.wire.demands import RunDemands
 from tallystick.wire.requests import CreateRun, RerunRun, UpdateRun
 from tallystick.wire.views import RunView
 
@@ -28,10 +31,12 @@ class RunCalls(Calls):
         auto_start: bool = False,
         session: str | None = None,
         key: str | None = None,
+        **asked: Unpack[RunDemands],
     ) -> RunView:
         """Register one trial; raises `PolicyError` (sweep_required) when the sweep is missing.
 
-        `command` goes to `bash -c` as it stands. The same `key` answers the same run.
+        `command` goes to `bash -c` as it stands. The same `key` answers the same run. `asked` is
+        what it needs, say `gpus=2, timeout_seconds=3600, retries=1`.
         """
         body = CreateRun(
             name=name,
@@ -42,6 +47,7 @@ class RunCalls(Calls):
             auto_start=auto_start,
             env=dict(env or {}),
             params=dict(params or {}),
+            **asked,
         )
         return view(RunView, self._create("/runs", body, key=key))
 
@@ -67,6 +73,11 @@ class RunCalls(Calls):
     def run(self, run_id: str, *, wait: float = 0) -> RunView:
         """One run; with `wait` (seconds, at most 55) once its status changes."""
         return view(RunView, self._caller.get(path_of("runs", run_id), wait_seconds=wait))
+
+    def attempts(self, run_id: str, *, limit: int | None = None) -> Iterator[AttemptView]:
+        """Every execution of a run, newest first; fetched page by page as they are asked for."""
+        for item in self._pages(path_of("runs", run_id, "attempts"), {}, limit):
+            yield view(AttemptView, item)
 
     def wait_run(self, run_id: str, *, timeout_seconds: float | None = None) -> RunView:
         """The run once it has ended, or as it is when the time is up."""

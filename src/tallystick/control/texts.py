@@ -34,20 +34,20 @@ class Texts:
         result = redact(text, salt=self._salt)
         if result.secrets:
             self.secrets.update(result.secrets)
-        return self._keep(result.text)
+        return self.keep(result.text)
 
     def add_environment(self, environment: Mapping[str, str]) -> Text:
         """Keep environment variables as one JSON text; values of secret names become marks."""
         shown, secrets = redact_environment(environment, salt=self._salt)
         self.secrets.update(secrets)
-        return self._keep(json.dumps(shown, sort_keys=True, ensure_ascii=False))
+        return self.keep(json.dumps(shown, sort_keys=True, ensure_ascii=False))
 
     def add_document(self, document: Mapping[str, object]) -> Text:
         """Keep a JSON document as one text."""
         return self.add(json.dumps(document, sort_keys=True, ensure_ascii=False))
 
-    def _keep(self, text: str) -> Text:
-        """Commit to the bytes of a text that is safe to store."""
+    def keep(self, text: str) -> Text:
+        """Commit to a text that is safe to store: it was redacted before."""
         content = text.encode("utf-8", "replace")  # a lone surrogate has no bytes
         salt = self._clock.token_bytes(SALT_BYTES)
         c = hashlib.sha256(salt + content).hexdigest()

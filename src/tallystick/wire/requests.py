@@ -7,6 +7,8 @@ call, an unknown field is answered with a warning, never refused and never dropp
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tallystick.wire.demands import Asked
+
 _PLAIN = {"pattern": r"^[^\u0000]*$"}
 _NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 _NAME = {"schema": {**_NOT_BLANK, "maxLength": 500}}
@@ -29,7 +31,7 @@ class CreateWildSweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuWrap:
-    """Accepted and kept; GPUs are assigned by the queue."""
+    """The old way to ask for a GPU; the queue waits for a free one, so no retries are needed."""
 
     enabled: bool = True
     retries: int | None = field(
@@ -44,7 +46,7 @@ class GpuWrap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CreateRun:
+class CreateRun(Asked):
     """POST /runs and POST /sweeps/{id}/runs: one trial (P3.1)."""
 
     name: str = field(metadata=_NAME)
@@ -64,7 +66,12 @@ class CreateRun:
     auto_start: bool = False
     """Queue it at once; otherwise it stays `ready` until started (P3.2)."""
     gpuwrap_config: GpuWrap | None = None
-    """Accepted for compatibility."""
+    """The old way to ask for a GPU: `enabled` asks for one where the host has any."""
+    tags: list[str] = field(default_factory=list, metadata={"schema": {"maxItems": 16}})
+    """Words to find it by, each of 1 to 40 characters: letters, digits, '.', '_', ':', '/', '=',
+    '-'."""
+    depends_on: list[str] = field(default_factory=list, metadata={"schema": {"maxItems": 16}})
+    """Ids of runs that must have succeeded before this one starts."""
     env: dict[str, str] = field(default_factory=dict)
     """Environment variables of the command, over the server's plain base (PATH, HOME, LANG, …)."""
     params: dict[str, str | int | float | bool] = field(default_factory=dict)
@@ -72,8 +79,8 @@ class CreateRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateRun:
-    """PUT /runs/{id}: before the start only (P3.4)."""
+class UpdateRun(Asked):
+    """PUT /runs/{id}: before the start only (P3.4); what is left out stays."""
 
     name: str | None = field(default=None, metadata=_NAME)
     command: str | None = field(default=None, metadata=_COMMAND)
@@ -81,8 +88,11 @@ class UpdateRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RerunRun:
-    """POST /runs/{id}/rerun: a new run that names this one as its parent."""
+class RerunRun(Asked):
+    """POST /runs/{id}/rerun: a new run that names this one as its parent.
+
+    What it asks for is what the old one asked for, but for what is named here.
+    """
 
     command: str | None = None
     """Instead of the old command."""

@@ -68,6 +68,24 @@ class RunView:
     parent_run_id: str | None = None
     origin_alert_id: str | None = None
     gpuwrap_config: dict[str, Any] | None = None
+    cpus: int | None = None
+    gpus: int | None = None
+    """How many it asks for; null: one where the host has any."""
+    gpu_memory_mb: int | None = None
+    memory_mb: int | None = None
+    priority: int = 0
+    timeout_seconds: float | None = None
+    retries: int = 0
+    retry_on: list[str] = field(default_factory=list)
+    retry_delay_seconds: float = 0
+    tags: list[str] = field(default_factory=list)
+    depends_on: list[str] = field(default_factory=list)
+    devices: list[str] = field(default_factory=list)
+    """GPUs leased to its newest attempt, by UUID."""
+    point: int | None = None
+    """Its place in the plan of its sweep, from 0."""
+    sweep_params: dict[str, Any] | None = None
+    """The parameters of a planned run, under the name that older agents read."""
     params: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] | None = None
     """Redacted; only in GET /runs/{id}."""
@@ -90,8 +108,14 @@ class RunView:
     git: GitView | None = None
     interpreter: str | None = None
     interpreter_version: str | None = None
+    limit_missing: str | None = None
+    """Why a limit that was asked for cannot be kept on this host."""
     queue_position: int | None = None
-    """1 is next; only while queued, only in GET /runs/{id}."""
+    """1 is next; only while queued."""
+    pending_reason: str | None = None
+    """Why it has not started, in words; only while ready or queued."""
+    retry_at: float | None = None
+    """The next attempt waits until then."""
     seq: int
     """Ledger position of its registration."""
     changed_seq: int
@@ -120,6 +144,32 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """The exact set of points of a sweep, as the ledger has it (P2.2)."""
+
+    strategy: str
+    """grid, random or list."""
+    count: int
+    """Points that become runs."""
+    size: int
+    """Points that there are; more than `count` where max_runs cut them."""
+    digest: str
+    """SHA-256 over the points, a line of canonical JSON each; 64 hex digits."""
+    generator: int
+    """Version of the rules by which points follow from the declaration."""
+    axes: list[dict[str, Any]] = field(default_factory=list)
+    """Every parameter in its order: `name`, and `value`, `values` or its range."""
+    seeds: Any = None
+    """A number n for seeds 0 to n-1, or a list of them."""
+    samples: int | None = None
+    seed: int | None = None
+    placement: str = "flag"
+    tags: list[str] = field(default_factory=list)
+    seq: int | None = None
+    """Ledger position of the plan; null for a preview."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepView:
     """One sweep; status and progress follow from its runs (P2.3)."""
 
@@ -140,11 +190,29 @@ class SweepView:
     created_at: float
     started_at: float | None = None
     completed_at: float | None = None
+    is_archived: bool = False
+    archived_at: float | None = None
     base_command: str | None = None
+    """In lists cut at 4,096 characters."""
     workdir: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    """As they were sent: constants, lists and ranges by name."""
     max_runs: int | None = None
+    """Where it cut the space; null where all points become runs."""
     ui_config: dict[str, Any] | None = None
+    """Only in GET /sweeps/{id}."""
+    plan: PlanView | None = None
+    """Null for a sweep whose runs are registered one by one."""
+    parallel: int | None = None
+    """Runs of it at a time; null: as many as there is room for."""
+    planned: int = 0
+    """Points of its plan."""
+    registered: int = 0
+    """Points that are runs by now."""
+    paused: bool = False
+    """Nothing more is started because its runs failed the same way, until it is resumed."""
+    reason: str | None = None
+    """What it waits for, or what is being done for it, in words."""
     creation_context: dict[str, Any] = field(default_factory=dict)
     seq: int
     receipt: Receipt | None = None
@@ -186,26 +254,6 @@ class PolicyView:
     session: str
     sweep: str
     receipt: Receipt | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemHealth:
-    """GET /wild/v2/system-health: the truth under the old names."""
-
-    running: int
-    """Launching ones included: they hold their place."""
-    queued: int
-    """Queued and ready, as older agents count."""
-    completed: int
-    failed: int
-    total: int
-    max_concurrent: int
-    launching: int
-    ready: int
-    waiting_in_queue: int
-    stopped: int
-    free: int
-    """How many more runs could start now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

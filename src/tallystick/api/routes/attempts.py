@@ -1,4 +1,4 @@
-"""What supervisors deliver: observations, and the metrics that their jobs wrote."""
+"""The attempts of a run, and what supervisors deliver: observations, and metrics of their jobs."""
 
 import logging
 from typing import Final
@@ -6,9 +6,11 @@ from typing import Final
 from starlette.responses import Response
 
 from tallystick.api import answers
+from tallystick.api.attempt_views import attempt_view, texts_of
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
-from tallystick.api.finding import is_id
+from tallystick.api.finding import find_run, is_id
+from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.queries import Query
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Acknowledged, Relayed, Report
@@ -17,9 +19,35 @@ from tallystick.db.database import Transaction
 from tallystick.domain.attempt import Attempt
 from tallystick.errors import InvalidError, NotFoundError, TallystickError
 from tallystick.projections import attempts
+from tallystick.store import logs
 from tallystick.wire import observation
+from tallystick.wire.attempt_views import AttemptPage, AttemptView
+from tallystick.wire.bundle import OUTPUT_FILE
 
 _log = logging.getLogger(__name__)
+
+
+async def list_attempts(call: Call) -> Response:
+    """Every execution of the run, newest first; a retry is another one, with logs of its own."""
+    limit: int = call.query["limit"]
+    cursor: str | None = call.query["cursor"]
+    before = position_of(cursor)
+    found = await call.services.read(lambda tx: _page(tx, call, limit=limit, before=before))
+    return answers.json(found.items if cursor is None else found)
+
+
+def _page(tx: Transaction, call: Call, *, limit: int, before: int | None) -> AttemptPage:
+    run = find_run(tx, call.path["run"])
+    found = attempts.of_run(tx, run.id, limit=limit + 1, before=before)
+    shown, after = page_of(found, limit, lambda attempt: attempt.number)
+    texts = texts_of(tx, shown)
+    items = []
+    for attempt in shown:
+        directory = call.services.runs_dir / run.id / attempt.id
+        _, size = logs.locate(directory / OUTPUT_FILE, 0)
+        view = attempt_view(run, attempt, texts, run_dir=str(directory), output_bytes=size)
+        items.append(view)
+    return AttemptPage(items=items, next_cursor=after)
 
 
 async def report(call: Call) -> Response:
@@ -79,6 +107,15 @@ def _relay(call: Call, attempt: Attempt, offset: int) -> Response:
 
 
 ENDPOINTS: Final = (
+    Endpoint(
+        method="GET",
+        path="/runs/{run}/attempts",
+        route=list_attempts,
+        permission=Permission.READ,
+        query=(page_size(200, 100), CURSOR),
+        answer=list[AttemptView] | AttemptPage,
+        refusals=(404,),
+    ),
     Endpoint(
         method="POST",
         path="/attempts/{attempt}/observations",

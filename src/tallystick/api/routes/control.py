@@ -11,13 +11,16 @@ from starlette.responses import Response
 from tallystick.api import answers, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
-from tallystick.api.finding import find_run
+from tallystick.api.demands import demands_of
+from tallystick.api.finding import find_run, is_id, sweep_missing
+from tallystick.api.queries import Query
 from tallystick.api.routes.runs import (
     checked_gpuwrap,
     checked_workdir,
     created,
     find_id,
     full_view,
+    signals,
 )
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Empty, RunArchiving, RunMoved
@@ -25,12 +28,14 @@ from tallystick.api.texts import LONGEST_NAME, checked_alert, checked_session, c
 from tallystick.control.texts import Texts
 from tallystick.domain.commands import (
     ArchiveRun,
+    MoveRun,
     QueueRun,
     RegisterRun,
     StopRun,
     UnarchiveRun,
 )
-from tallystick.domain.ids import UNATTRIBUTED, RunId, Text
+from tallystick.domain.demands import Demands
+from tallystick.domain.ids import UNATTRIBUTED, RunId, SweepId, Text
 from tallystick.domain.policy import SESSION_PLACEHOLDER
 from tallystick.domain.run import Run
 from tallystick.errors import ConflictError
@@ -68,7 +73,9 @@ async def _move(
     already = not accepted.records
     if isinstance(command, StopRun) and not already and accepted.run.ended_at is None:
         message = "Run is being stopped"
-    view = await full_view(call, accepted.run, receipt=accepted.receipt, warnings=call.warnings)
+    said = [] if isinstance(command, StopRun) else await signals(call, accepted)
+    warnings = said + call.warnings
+    view = await full_view(call, accepted.run, receipt=accepted.receipt, warnings=warnings)
     moved = {
         **{item.name: getattr(view, item.name) for item in dataclasses.fields(view)},
         "message": already_message if already else message,
@@ -103,6 +110,26 @@ async def _put_away(call: Call, command: ArchiveRun | UnarchiveRun, message: str
     return answers.json(answer)
 
 
+async def add_to_sweep(call: Call) -> Response:
+    """Put a run into another sweep: one that is ready or has ended, and no point of a plan."""
+    sweep: str = call.query["sweep_id"]
+    if not is_id(sweep, "swp"):
+        raise sweep_missing(sweep)
+    command = MoveRun(run=find_id(call), sweep=SweepId(sweep))
+    accepted = await call.services.submit(command, by=call.actor)
+    assert accepted.run is not None  # noqa: S101 - the command is about a run
+    already = not accepted.records
+    answer = RunArchiving(
+        message=f"Run is in sweep {sweep} already" if already else f"Run added to sweep {sweep}",
+        id=accepted.run.id,
+        run=await full_view(call, accepted.run),
+        already=already,
+        receipt=accepted.receipt,
+        warnings=call.warnings,
+    )
+    return answers.json(answer)
+
+
 async def rerun(call: Call) -> Response:
     """Register a new run like this one, with this one as its parent; history stays as it is.
 
@@ -114,13 +141,17 @@ async def rerun(call: Call) -> Response:
     name = f"{_present(material, old.name)[: LONGEST_NAME - len(_SUFFIX)]}{_SUFFIX}"
     _present(material, old.command)
     await checked_workdir(call, _present(material, old.workdir))
-    command = await call.prepare(lambda: _repetition(call, old, texts, name=name))
+    body: RerunRun = call.body
+    demands = await demands_of(
+        call, body, command=body.command or None, wrap=body.gpuwrap_config, base=old.demands
+    )
+    command = await call.prepare(lambda: _repetition(call, old, texts, name=name, demands=demands))
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
     texts.known.update(material.texts)
     return await created(call, accepted, texts)
 
 
-def _repetition(call: Call, old: Run, texts: Texts, *, name: str) -> RegisterRun:
+def _repetition(call: Call, old: Run, texts: Texts, *, name: str, demands: Demands) -> RegisterRun:
     """The command for a body; long texts take their time."""
     body: RerunRun = call.body
     new = body.command
@@ -135,6 +166,8 @@ def _repetition(call: Call, old: Run, texts: Texts, *, name: str) -> RegisterRun
         parent=old.id,
         origin_alert=checked_alert(body.origin_alert_id),
         gpuwrap=_gpuwrap(body, old, texts),
+        demands=demands,
+        tags=old.tags,
         session=checked_session(body.chat_session_id) or _inherited(call, old),
         start=body.auto_start,
         request=call.mark(),
@@ -193,6 +226,16 @@ ENDPOINTS: Final = (
     _action("stop", stop, RunMoved),
     _action("archive", archive, RunArchiving),
     _action("unarchive", unarchive, RunArchiving),
+    Endpoint(
+        method="POST",
+        path="/runs/{run}/add-to-sweep",
+        route=add_to_sweep,
+        permission=Permission.CONTROL,
+        query=(Query(name="sweep_id", required=True, description="Where it goes."),),
+        body=Body(Empty, optional=True),
+        answer=RunArchiving,
+        refusals=(404, 409),
+    ),
     Endpoint(
         method="POST",
         path="/runs/{run}/rerun",

@@ -20,20 +20,10 @@ _EDITOR: Final = "use git and your own editor on the machine"
 _SCREEN: Final = "GET /sessions/{id} and GET /runs?chat_session_id=<id> show what was done"
 
 TABLE: Final[tuple[tuple[str, str, str], ...]] = (
-    ("POST", "/sweeps", "POST /sweeps/wild, then POST /runs once for each configuration"),
-    ("PUT", "/sweeps/{sweep}", "POST /sweeps/wild creates another; what happened is not edited"),
-    ("POST", "/sweeps/{sweep}/start", "POST /runs/{id}/start for each run of GET /sweeps/{id}"),
-    ("POST", "/runs/{run}/add-to-sweep", "POST /runs with sweep_id; a run stays in its sweep"),
     ("GET", "/runs/{run}/sidecar-logs", "GET /runs/{id}/logs"),
     ("GET", "/runs/{run}/sidecar-logs/stream", "GET /runs/{id}/logs/stream"),
     ("GET", "/runs/{run}/artifacts", "GET /runs/{id} names run_dir and workdir"),
     ("POST", "/runs/{run}/status", "only the kernel's word ends a run; POST /runs/{id}/stop"),
-    ("POST", "/runs/{run}/alerts", "write it to the output; GET /runs/{id}/logs shows it"),
-    ("GET", "/alerts", "GET /runs?status=failed lists what needs attention"),
-    ("POST", "/alerts/{alert}/respond", "POST /runs/{id}/stop or POST /runs/{id}/rerun"),
-    ("POST", "/cluster", "POST /cluster/detect"),
-    ("GET", "/wild/v2/events/{session}", _EVENTS),
-    ("POST", "/wild/v2/events/{session}/resolve", "events need no answer; GET /events resumes"),
     ("POST", "/wild/v2/start", _OWN_LOOP),
     ("POST", "/wild/v2/stop", "POST /runs/{id}/stop for each run that should end"),
     ("POST", "/wild/v2/pause", _OWN_LOOP),
@@ -70,9 +60,6 @@ TABLE: Final[tuple[tuple[str, str, str], ...]] = (
 """Method, path, what to do instead."""
 
 OFFERED: Final[Mapping[str, str]] = {
-    "/sweeps": "GET",
-    "/sweeps/{sweep}": "GET",
-    "/cluster": "GET",
     "/sessions": "GET",
 }
 """Paths of the table that are offered with another method: 405 then, and not 404."""

@@ -2,20 +2,19 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 
-from tallystick.api import answers, params, views
+from tallystick.api import answers, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
+from tallystick.api.demands import checked_tags, demands_of
+from tallystick.api.draining import warn_of_drain
 from tallystick.api.finding import find_run, is_id, run_missing, sweep_missing
-from tallystick.api.paging import CURSOR, page_of, page_size, position_of
-from tallystick.api.queries import Query
+from tallystick.api.routes.queue import reasons_for, room_for
 from tallystick.api.routing import Endpoint, Permission
-from tallystick.api.schemas import RunPage
 from tallystick.api.texts import (
     LONGEST_NAME,
     checked_alert,
@@ -28,19 +27,23 @@ from tallystick.api.workdirs import kind_of
 from tallystick.control.commands import Accepted
 from tallystick.control.redaction import redact_environment
 from tallystick.control.texts import Texts
-from tallystick.db.database import Transaction
+from tallystick.domain import budget as budgets
+from tallystick.domain import params
 from tallystick.domain.commands import EditRun, RegisterRun
-from tallystick.domain.ids import RunId, SessionId, SweepId
+from tallystick.domain.demands import Demands
+from tallystick.domain.ids import RunId, SweepId
 from tallystick.domain.run import Run
-from tallystick.domain.status import ENDED_STATUSES, Status
+from tallystick.domain.signal_events import BudgetWarned
+from tallystick.domain.status import ENDED_STATUSES
 from tallystick.errors import InvalidError
 from tallystick.ledger.canonical import LARGEST_INTEGER
-from tallystick.projections import runs
-from tallystick.store.kept import Kept
 from tallystick.store.points import Table, latest, read_lines
+from tallystick.wire.demands import Asked
 from tallystick.wire.requests import CreateRun, GpuWrap, UpdateRun
 from tallystick.wire.views import RunView
 from tallystick.wire.views import Warning as Notice
+
+MOST_DEPENDENCIES: Final = 16
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -58,15 +61,24 @@ async def register(call: Call, body: CreateRun, *, sweep: str | None) -> Respons
     """Register the run of a body in `sweep`, for the two routes that can."""
     texts = call.texts()
     workdir = await checked_workdir(call, body.workdir)
+    demands = await demands_of(
+        call, body, command=body.command, env=body.env, wrap=body.gpuwrap_config
+    )
     command = await call.prepare(
-        lambda: _registration(call, body, texts, workdir=workdir, sweep=sweep)
+        lambda: _registration(call, body, texts, workdir=workdir, sweep=sweep, demands=demands)
     )
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
     return await created(call, accepted, texts)
 
 
 def _registration(
-    call: Call, body: CreateRun, texts: Texts, *, workdir: str, sweep: str | None
+    call: Call,
+    body: CreateRun,
+    texts: Texts,
+    *,
+    workdir: str,
+    sweep: str | None,
+    demands: Demands,
 ) -> RegisterRun:
     """The command for a body; long texts take their time."""
     return RegisterRun(
@@ -75,11 +87,14 @@ def _registration(
         command=texts.add(checked_text("command", body.command)),
         workdir=texts.add(workdir),
         sweep=_sweep_id(sweep),
-        environment=texts.add_environment(_checked_environment(body.env)) if body.env else None,
+        environment=texts.add_environment(checked_environment(body.env)) if body.env else None,
         params=_checked_params(call, body.params) if body.params else {},
         parent=_parent_id(body.parent_run_id),
         origin_alert=checked_alert(body.origin_alert_id),
         gpuwrap=checked_gpuwrap(body.gpuwrap_config, texts),
+        demands=demands,
+        tags=checked_tags(body.tags),
+        depends_on=_checked_dependencies(body.depends_on),
         session=checked_session(body.chat_session_id),
         session_of_sweep="sweep" in call.path,
         start=body.auto_start,
@@ -93,12 +108,26 @@ async def created(call: Call, accepted: Accepted, texts: Texts) -> Response:
     assert run is not None  # noqa: S101 - the handler answers with what it created
     more: dict[str, Any] = {
         "receipt": accepted.receipt,
-        "warnings": views.notices(run.violations) + call.warnings,
+        "warnings": views.notices(run.violations) + await signals(call, accepted) + call.warnings,
     }
     material = views.Material(texts=texts.known)
     if accepted.replayed:
         material = await call.services.read(lambda tx: views.of_runs(tx, [run], in_list=False))
     return answers.json(views.run_view(run, material, **more))
+
+
+async def signals(call: Call, accepted: Accepted) -> list[Notice]:
+    """What whoever creates or starts something should know of budgets and of the machine."""
+    await warn_of_drain(call, accepted.cluster)
+    return [
+        Notice(
+            code="budget_warning",
+            detail=f"80 % of the budget of {budgets.scope_in(record.stream)} are used "
+            f"({record.event.kind}); at 100 % nothing more is started. GET /budgets says how much",
+        )
+        for record in accepted.records
+        if isinstance(record.event, BudgetWarned)
+    ]
 
 
 async def checked_workdir(call: Call, workdir: str | None) -> str:
@@ -144,6 +173,20 @@ def _parent_id(parent: str | None) -> RunId | None:
     return RunId(parent)
 
 
+def _checked_dependencies(needed: Sequence[str]) -> tuple[RunId, ...]:
+    """Ids as far as their form goes, each once; the handler says whether there are such runs."""
+    if len(needed) > MOST_DEPENDENCIES:
+        raise InvalidError(
+            f"depends_on: expected at most {MOST_DEPENDENCIES} runs; found {len(needed)}",
+            code="body_invalid",
+            hint="depend on one run that itself depends on others",
+        )
+    for run in needed:
+        if not is_id(run, "run"):
+            raise run_missing(run)
+    return tuple(RunId(run) for run in dict.fromkeys(needed))
+
+
 def checked_gpuwrap(config: GpuWrap | None, texts: Texts) -> Any:
     """The old GPU settings, kept as they are; raises `InvalidError` outside their ranges."""
     if config is None:
@@ -173,7 +216,8 @@ def _checked_params(call: Call, given: Mapping[str, params.Value]) -> dict[str, 
     return params.encode({**given, **shown})
 
 
-def _checked_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
+def checked_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The same variables; raises `InvalidError` (env_invalid) for what no process could have."""
     for name, value in environment.items():
         if not _VARIABLE.fullmatch(name):
             raise InvalidError(
@@ -182,48 +226,6 @@ def _checked_environment(environment: Mapping[str, str]) -> Mapping[str, str]:
             )
         checked_characters(f"env.{name[:80]}", value)
     return environment
-
-
-async def list_runs(call: Call) -> Response:
-    """Runs, newest first; never more than `limit`, so ask for pages with `cursor`."""
-    limit: int = call.query["limit"]
-    cursor: str | None = call.query["cursor"]
-    wanted, before = _filter(call.query), position_of(cursor)
-    kept = call.services.listed
-    items, after = await call.services.read(
-        lambda tx: _page(tx, wanted, kept, limit=limit, before=before)
-    )
-    return answers.json(items if cursor is None else {"items": items, "next_cursor": after})
-
-
-def _filter(query: Mapping[str, Any]) -> runs.RunFilter:
-    archived = {"false": False, "true": None, "only": True}[query["archived"]]
-    sweep, session, status = query["sweep_id"], query["chat_session_id"], query["status"]
-    return runs.RunFilter(
-        sweep=None if sweep is None else SweepId(sweep),
-        session=None if session is None else SessionId(session),
-        status=None if status is None else Status(status),
-        archived=archived,
-    )
-
-
-def _page(
-    tx: Transaction, wanted: runs.RunFilter, kept: Kept, *, limit: int, before: int | None
-) -> tuple[list[orjson.Fragment], str | None]:
-    """A page whose runs are shown from memory, but for those that an entry has moved since.
-
-    All that a list says of a run follows from the entries of its stream, and so does the key.
-    """
-    found = runs.places(tx, wanted, limit=limit + 1, before=before)
-    shown, after = page_of(found, limit, lambda place: place.created_seq)
-    items = {place.id: kept.get((place.id, place.changed_seq)) for place in shown}
-    moved = runs.many(tx, [run for run, item in items.items() if item is None])
-    material = views.of_runs(tx, moved, in_list=True)
-    for run in moved:
-        item = answers.encode(views.run_view(run, material, in_list=True))
-        kept.keep((run.id, run.changed_seq), item)
-        items[run.id] = item
-    return [orjson.Fragment(item) for item in items.values() if item is not None], after
 
 
 async def get(call: Call) -> Response:
@@ -252,13 +254,19 @@ def _full_view(call: Call, run: Run, more: dict[str, Any]) -> RunView:
     services = call.services
     with services.database.read() as tx:
         material = views.of_runs(tx, [run], in_list=False)
-        position = runs.queue_position(tx, run)
+        told = reasons_for(tx, [run], room_for(call)).get(run.id)
     table = Table()
     for tail in services.series.tails(run.id):
         read_lines(table, tail.splitlines())
     run_dir = str(services.runs_dir / run.id / run.attempt) if run.attempt else None
     return views.run_view(
-        run, material, queue_position=position, run_dir=run_dir, metrics=latest(table), **more
+        run,
+        material,
+        queue_position=None if told is None else told.queue_position,
+        pending_reason=None if told is None else told.pending_reason,
+        run_dir=run_dir,
+        metrics=latest(table),
+        **more,
     )
 
 
@@ -269,14 +277,25 @@ async def update(call: Call) -> Response:
     workdir = body.workdir
     if workdir is not None:
         workdir = await checked_workdir(call, checked_text("workdir", workdir))
-    edit = await call.prepare(lambda: _edit(call, body, texts, workdir=workdir))
+    demands = None
+    if body.command is not None or _asks(body):
+        old = await call.services.read(lambda tx: find_run(tx, call.path["run"]))
+        demands = await demands_of(call, body, command=body.command, base=old.demands)
+    edit = await call.prepare(lambda: _edit(call, body, texts, workdir=workdir, demands=demands))
     accepted = await call.services.submit(edit, by=call.actor, texts=texts)
     assert accepted.run is not None  # noqa: S101 - an edit is about a run
     view = await full_view(call, accepted.run, receipt=accepted.receipt, warnings=call.warnings)
     return answers.json(view)
 
 
-def _edit(call: Call, body: UpdateRun, texts: Texts, *, workdir: str | None) -> EditRun:
+def _asks(body: Asked) -> bool:
+    """Whether a body asks for anything."""
+    return any(getattr(body, item.name) is not None for item in dataclasses.fields(Asked))
+
+
+def _edit(
+    call: Call, body: UpdateRun, texts: Texts, *, workdir: str | None, demands: Demands | None
+) -> EditRun:
     """The command for a body; long texts take their time."""
     name, command = body.name, body.command
     return EditRun(
@@ -284,6 +303,7 @@ def _edit(call: Call, body: UpdateRun, texts: Texts, *, workdir: str | None) -> 
         name=None if name is None else texts.add(checked_text("name", name, longest=LONGEST_NAME)),
         command=None if command is None else texts.add(checked_text("command", command)),
         workdir=None if workdir is None else texts.add(workdir),
+        demands=demands,
     )
 
 
@@ -305,30 +325,6 @@ ENDPOINTS: Final = (
         answer=RunView,
         creates=True,
         refusals=(404,),
-    ),
-    Endpoint(
-        method="GET",
-        path="/runs",
-        route=list_runs,
-        permission=Permission.READ,
-        query=(
-            Query(name="sweep_id", description="Only runs of this sweep."),
-            Query(name="chat_session_id", description="Only runs of this session."),
-            Query(
-                name="status",
-                choices=tuple(status.value for status in Status),
-                description="Only runs with this status.",
-            ),
-            Query(
-                name="archived",
-                default="false",
-                choices=("false", "true", "only"),
-                description="`true` includes archived runs, `only` shows nothing else.",
-            ),
-            page_size(1000, 100),
-            CURSOR,
-        ),
-        answer=list[RunView] | RunPage,
     ),
     Endpoint(
         method="GET",

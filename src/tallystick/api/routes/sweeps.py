@@ -13,6 +13,7 @@ from tallystick.api.queries import Query
 from tallystick.api.routes.runs import register
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import SweepPage
+from tallystick.api.sweep_views import of_sweeps, sweep_view
 from tallystick.api.texts import LONGEST_NAME, checked_characters, checked_session
 from tallystick.api.waiting import WAIT, until_changed
 from tallystick.db.database import Transaction
@@ -55,12 +56,14 @@ async def create_wild(call: Call) -> Response:
     if accepted.replayed:
         return await _answer_again(call, accepted.subject, more)
     material = views.Material(texts=texts.known)
-    return answers.json(views.sweep_view(accepted.sweep, material, [], **more))
+    return answers.json(sweep_view(accepted.sweep, material, [], **more))
 
 
 async def _answer_again(call: Call, sweep: str, more: dict[str, Any]) -> Response:
     """The original of a repeated request."""
-    return answers.json(await call.services.read(lambda tx: _view(tx, find_sweep(tx, sweep), more)))
+    return answers.json(
+        await call.services.read(lambda tx: full_view(tx, find_sweep(tx, sweep), **more))
+    )
 
 
 async def list_sweeps(call: Call) -> Response:
@@ -69,12 +72,15 @@ async def list_sweeps(call: Call) -> Response:
     cursor: str | None = call.query["cursor"]
     session: str | None = call.query["chat_session_id"]
     before = position_of(cursor)
+    archived = {"false": False, "true": None, "only": True}[call.query["archived"]]
 
     def ask(tx: Transaction) -> tuple[list[SweepView], str | None]:
-        found = sweeps.page(tx, limit=limit + 1, before=before, session=session)
+        found = sweeps.page(tx, limit=limit + 1, before=before, session=session, archived=archived)
         shown, after = page_of(found, limit, lambda sweep: sweep.created_seq)
-        material, ids = views.of_sweeps(tx, shown, in_list=True)
-        items = [views.sweep_view(sweep, material, ids.get(sweep.id, [])) for sweep in shown]
+        material, ids = of_sweeps(tx, shown, in_list=True)
+        items = [
+            sweep_view(sweep, material, ids.get(sweep.id, []), in_list=True) for sweep in shown
+        ]
         return items, after
 
     items, after = await call.services.read(ask)
@@ -94,17 +100,18 @@ async def get_sweep(call: Call) -> Response:
         settled=_settled,
         status=lambda sweep: sweep.status,
     )
-    return answers.json(await call.services.read(lambda tx: _view(tx, sweep, {})))
+    return answers.json(await call.services.read(lambda tx: full_view(tx, sweep)))
 
 
 def _settled(sweep: Sweep) -> bool:
     """Whether nothing in it is on its way; a sweep without runs may still get some."""
-    return sweep.runs.total > 0 and sweep.runs.ended == sweep.runs.total
+    return 0 < sweep.runs.total == sweep.runs.ended and not sweep.unsettled
 
 
-def _view(tx: Transaction, sweep: Sweep, more: dict[str, Any]) -> SweepView:
-    material, ids = views.of_sweeps(tx, [sweep], in_list=False)
-    return views.sweep_view(sweep, material, ids.get(sweep.id, []), **more)
+def full_view(tx: Transaction, sweep: Sweep, **more: Any) -> SweepView:
+    """One sweep, whole."""
+    material, ids = of_sweeps(tx, [sweep], in_list=False)
+    return sweep_view(sweep, material, ids.get(sweep.id, []), **more)
 
 
 async def create_run(call: Call) -> Response:
@@ -138,6 +145,12 @@ ENDPOINTS: Final = (
             page_size(1000, 50),
             CURSOR,
             Query(name="chat_session_id", description="Only sweeps of this session."),
+            Query(
+                name="archived",
+                default="false",
+                choices=("false", "true", "only"),
+                description="`true` includes archived sweeps, `only` shows nothing else.",
+            ),
         ),
         answer=list[SweepView] | SweepPage,
     ),

@@ -8,12 +8,11 @@ from starlette.responses import Response
 
 from tallystick.api import answers, pages
 from tallystick.api.call import Call
+from tallystick.api.health import health_view, standing, with_place
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Health
-from tallystick.domain.status import Tally
 from tallystick.errors import NotFoundError
-from tallystick.projections import totals
-from tallystick.wire.views import SystemHealth
+from tallystick.wire.signal_views import SystemHealth
 
 _UI: Final = Path(str(swagger_ui_bundle.swagger_ui_path))
 _FILES: Final = {
@@ -81,25 +80,20 @@ async def llms_txt(call: Call) -> Response:
 
 
 async def system_health(call: Call) -> Response:
-    """How many runs are where, and how many more could start now."""
-    tally = await call.services.read(totals.get)
-    return answers.json(health_view(tally, max_concurrent=call.services.max_concurrent))
+    """How many runs are where, how many more could start now, and on what.
 
-
-def health_view(tally: Tally, *, max_concurrent: int) -> SystemHealth:
-    """The truth under the names that agents read."""
-    return SystemHealth(
-        running=tally.active,
-        queued=tally.waiting,
-        completed=tally.finished,
-        failed=tally.failed,
-        total=tally.total,
-        max_concurrent=max_concurrent,
-        launching=tally.launching,
-        ready=tally.ready,
-        waiting_in_queue=tally.queued,
-        stopped=tally.stopped,
-        free=max(0, max_concurrent - tally.active),
+    Runs are counted as every list counts them: archived ones are left out, launching ones hold
+    their place, and `free` is 0 while nothing is started. An agent needs none of it to start runs:
+    what does not fit waits in the queue.
+    """
+    services = call.services
+    room = await services.work(services.backend.capacity)
+    now = await services.read(standing)
+    view = health_view(now, room, max_concurrent=services.max_concurrent)
+    data_dir = services.settings.server.data_dir
+    size = services.ledger.size
+    return answers.json(
+        await services.work(lambda: with_place(view, ledger_size=size, data_dir=data_dir))
     )
 
 
