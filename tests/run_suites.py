@@ -69,6 +69,7 @@ PROGRAMS = (
     Program(name="git", package="git"),
     Program(name="openssl", package="openssl"),
     Program(name="curl", package="curl"),
+    Program(name="cc", package="build-essential"),
     Program(name="go", package="golang-go"),
     Program(name="golang.org/x/mod", package="golang-golang-x-mod-dev"),
 )

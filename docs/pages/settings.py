@@ -41,7 +41,7 @@ IN_WORDS = {
     "server.workspace": "the current directory",
     "database.url": "`tally.db` in the data directory",
     "auth.admin_token": "made up, kept in `admin.token`",
-    "execution.max_concurrent": "GPUs, else cores",
+    "execution.max_concurrent": "cores, or GPUs where there are more",
 }
 """Defaults that depend on the machine."""
 

@@ -41,10 +41,12 @@ from tallystick.control.data_dir import (
 )
 from tallystick.control.feed import Feed
 from tallystick.control.launcher import Launcher, LaunchSettings
+from tallystick.control.planner import Planner
 from tallystick.control.reconciler import Reconciler
 from tallystick.control.scheduler import Scheduler
 from tallystick.control.sealer import Sealer
 from tallystick.control.service import Service
+from tallystick.control.signals import Signals
 from tallystick.control.vault import Vault
 from tallystick.control.verified import VerifiedLedger
 from tallystick.domain.commands import CreateToken, OpenLedger, PublishProtocol, RevokeToken
@@ -57,8 +59,31 @@ from tallystick.store.series import Series
 
 _log = logging.getLogger(__name__)
 
-_MOVES_QUEUE = frozenset({"run.queued", "run.ended"})
+_MOVES_QUEUE = frozenset(
+    {
+        "run.queued",
+        "run.requeued",
+        "run.released",
+        "run.edited",
+        "run.ended",
+        "attempt.ended",
+        "sweep.started",
+        "sweep.resumed",
+        "budget.set",
+        "cluster.set",
+        "cluster.undrained",
+    }
+)
 _MOVES_ATTEMPTS = frozenset({"run.stop_requested"})
+_MOVES_SWEEPS = frozenset(
+    {
+        "sweep.planned",
+        "sweep.materialised",
+        "sweep.started",
+        "sweep.stopped",
+        "sweep.resumed",
+    }
+)
 
 RECONCILE_SPACING_SECONDS = 0.05
 """Every end of a process wakes the reconciler, and most are told by their supervisors anyway."""
@@ -80,40 +105,15 @@ class Server:
         self.runs_dir = data_dir / RUNS
         self.database = open_tables(settings)
         self.ledger = VerifiedLedger(load_signer(data_dir / KEY_FILE, self.database, clock))
-        self.backend: Backend = backend or LocalBackend()
+        self.backend: Backend = backend or LocalBackend(gpus=settings.execution.gpus)
         self.feed = Feed()
         self.vault = Vault(self.runs_dir)
         mint = Mint(load_key(data_dir / MINT_FILE, clock))
         self.handler = CommandHandler(
             self.database, self.ledger, clock, vault=self.vault, on_commit=self._committed
         )
-        self.max_concurrent = settings.execution.max_concurrent or self.backend.slots()
-        launcher = Launcher(
-            self.database,
-            self.handler,
-            self.backend,
-            clock=clock,
-            vault=self.vault,
-            mint=mint,
-            settings=self._launch_settings(),
-        )
-        scheduler = Scheduler(
-            self.database,
-            self.handler,
-            launcher,
-            clock=clock,
-            mint=mint,
-            backend_name=self.backend.name,
-            max_concurrent=self.max_concurrent,
-        )
-        reconciler = Reconciler(
-            self.database,
-            self.handler,
-            launcher,
-            self.backend,
-            clock=clock,
-            grace_seconds=settings.execution.grace_seconds,
-        )
+        self.max_concurrent = settings.execution.max_concurrent or self.backend.capacity().slots
+        scheduler, reconciler = self._execution(mint)
         self.series = Series(self.runs_dir)
         sealer = Sealer(self.database, self.handler, self.runs_dir, clock=clock)
         poll = settings.execution.poll_seconds
@@ -125,6 +125,16 @@ class Server:
             spacing_seconds=RECONCILE_SPACING_SECONDS,
         )
         self.sealer = Service("tally-sealer", sealer.tick, poll_seconds=15.0)
+        self._planning = Planner(self.database, self.handler, clock=clock)
+        self.planner = Service("tally-planner", self._planning.tick, poll_seconds=poll)
+        self.signals = Signals(
+            settings,
+            self.database,
+            self.handler,
+            clock=clock,
+            runs_dir=self.runs_dir,
+            origin=self.ledger.origin,
+        )
         self._services = Services(
             version=__version__,
             database=self.database,
@@ -141,6 +151,37 @@ class Server:
         )
         self.app = create_app(self._services)
 
+    def _execution(self, mint: Mint) -> tuple[Scheduler, Reconciler]:
+        """What starts runs, and what compares them with their record."""
+        settings, clock = self.settings, self.clock
+        launcher = Launcher(
+            self.database,
+            self.handler,
+            self.backend,
+            clock=clock,
+            vault=self.vault,
+            mint=mint,
+            settings=self._launch_settings(),
+        )
+        scheduler = Scheduler(
+            self.database,
+            self.handler,
+            launcher,
+            self.backend,
+            clock=clock,
+            mint=mint,
+            settings=settings.execution,
+        )
+        reconciler = Reconciler(
+            self.database,
+            self.handler,
+            launcher,
+            self.backend,
+            clock=clock,
+            grace_seconds=settings.execution.grace_seconds,
+        )
+        return scheduler, reconciler
+
     def _launch_settings(self) -> LaunchSettings:
         """What every launch of this server has in common."""
         execution = self.settings.execution
@@ -150,6 +191,7 @@ class Server:
             base_environment=base_environment(),
             grace_seconds=execution.grace_seconds,
             record_tree=execution.record_tree,
+            gpus=execution.gpus,
         )
 
     def start(self) -> None:
@@ -158,12 +200,15 @@ class Server:
         if self.handler.broken is None:
             self._settle_ledger()
             self.backend.watch(self.reconciler.wake)
-            for service in (self.reconciler, self.scheduler, self.sealer):
+            for service in (self.reconciler, self.scheduler, self.planner, self.sealer):
                 service.start()
+            self.signals.start()
 
     def stop(self) -> None:
         """End every part in the reverse order; running runs go on. May be repeated."""
-        for service in (self.sealer, self.scheduler, self.reconciler):
+        self.signals.stop()
+        self._planning.close()
+        for service in (self.sealer, self.planner, self.scheduler, self.reconciler):
             service.stop()
         self._services.close()
         self.handler.close()
@@ -216,6 +261,9 @@ class Server:
             self.scheduler.wake()
         if committed.types & _MOVES_ATTEMPTS:
             self.reconciler.wake()
+        if committed.types & _MOVES_SWEEPS:
+            self.planner.wake()
+        self.signals.committed(committed.types)
 
     def _settle_ledger(self) -> None:
         """The first entry, the standing tokens, the texts of the protocol."""

@@ -24,6 +24,8 @@ DOCUMENTS = (
     "docs/howto/verify-offline.md",
     "docs/howto/tokens.md",
     "docs/howto/backup.md",
+    "docs/howto/notifications.md",
+    "docs/howto/budgets-and-drain.md",
 )
 
 TRAIN = """\

@@ -47,6 +47,7 @@ MONOTONIC = {
     "cli/": "how long to wait",
     "supervisor/": "deadlines of a process that has no server",
     "execution/ending.py": "when KILL follows TERM; the kernel does not wait for a manual clock",
+    "execution/devices.py": "the age of what the driver said",
     "api/app.py": "the age of a cached token",
     "testing/": "deadlines of tests",
 }
@@ -67,6 +68,7 @@ EVENT_LOOPS = {
 LAZY = {
     "__init__.py": "names of the SDK are resolved on first use (PEP 562)",
     "cli/": "a command starts before the server's half is imported",
+    "execution/nvml.py": "a host without a driver never pays for its binding",
 }
 
 BROAD = {

@@ -18,7 +18,9 @@ from starlette.responses import Response
 from tallystick.api import answers, auth, openapi, problems, queries
 from tallystick.api.call import LARGE_BODY_BYTES, Call
 from tallystick.api.routes import (
+    alerts,
     attempts,
+    budgets,
     cluster,
     control,
     ledger,
@@ -26,13 +28,18 @@ from tallystick.api.routes import (
     metrics,
     not_offered,
     policy,
+    queue,
+    run_lists,
     runs,
     sessions,
     skills,
     streams,
+    sweep_control,
+    sweep_plans,
     sweeps,
     system,
     tokens,
+    wild_events,
 )
 from tallystick.api.routing import Endpoint, Match, Permission, RouteTable
 from tallystick.api.services import Services
@@ -57,7 +64,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
             system,
             skills,
             sweeps,
+            sweep_plans,
+            sweep_control,
             runs,
+            run_lists,
+            queue,
             control,
             logs,
             metrics,
@@ -67,6 +78,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
             policy,
             tokens,
             cluster,
+            alerts,
+            budgets,
+            wild_events,
             ledger,
             not_offered,
         )

@@ -134,12 +134,18 @@ def check_allowed(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> 
     """Raises `ForbiddenError` unless the token may do this, to this."""
     if endpoint.permission not in ALLOWED[token.role]:
         allowed = [role.value for role, held in ALLOWED.items() if endpoint.permission in held]
-        raise ForbiddenError(
+        said = (
             f"{endpoint.method} {endpoint.path} needs a token whose role is one of "
-            f"{', '.join(allowed)}; this one's is {token.role.value}",
-            code="role_forbidden",
-            role=token.role.value,
+            f"{', '.join(allowed)}; this one's is {token.role.value}"
         )
+        if endpoint.permission is Permission.PEOPLE:
+            raise ForbiddenError(
+                said,
+                code="people_only",
+                hint="ask the researcher to do it with their own token",
+                role=token.role.value,
+            )
+        raise ForbiddenError(said, code="role_forbidden", role=token.role.value)
     if token.role is Role.RUN and path.get("run") != token.run:
         raise ForbiddenError(
             f"a run's own token opens that run and nothing else; this one belongs to {token.run}",

@@ -33,6 +33,7 @@ T = TypeVar("T")
 _CONFIG: Final = ConfigDict(strict=True, extra="ignore")
 _DOCUMENTED: Final = _CONFIG | ConfigDict(use_attribute_docstrings=True)
 _SCALARS: Final = frozenset({"str", "int", "float", "bool", "none"})
+_MOST_NOTICES: Final = 100  # unknown fields that are named one by one: an answer has its limits
 _LONGEST_SHOWN: Final = 80  # characters of a found value: an error message is no place for a body
 
 Known: TypeAlias = "Mapping[str, Known | None]"
@@ -91,7 +92,7 @@ class Body(Generic[T]):
         document = parse(raw, not_finite=self.not_finite)
         if not isinstance(document, dict):
             raise _wrong("body", "a JSON object", document)
-        notices = [unknown_field(path, known) for path, known in _unknown(self.known, document)]
+        notices = _notices(list(_unknown(self.known, document)))
         if notices and self.refuse_unknown:
             raise InvalidError(
                 notices[0].detail.replace("was ignored", "is refused"), code="unknown_field"
@@ -118,6 +119,16 @@ def parse(raw: bytes, *, not_finite: bool = False) -> Any:
     if "\\ud" in text or "\\uD" in text:
         _refuse_surrogates(document)
     return document
+
+
+def _notices(unknown: Sequence[tuple[str, list[str]]]) -> list[Notice]:
+    """A warning for each unknown field; the last of very many stands for the others."""
+    notices = [unknown_field(path, known) for path, known in unknown[:_MOST_NOTICES]]
+    more = len(unknown) - len(notices)
+    if more > 0:
+        detail = f"{more} more fields are not known here and were ignored"
+        notices.append(Notice(code="unknown_field", detail=detail))
+    return notices
 
 
 def unknown_field(path: str, known: Sequence[str]) -> Notice:

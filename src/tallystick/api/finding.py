@@ -1,12 +1,13 @@
 """Looking things up by id; a refusal says where to find the right one."""
 
 from tallystick.db.database import Transaction
+from tallystick.domain.attempt import Attempt
 from tallystick.domain.ids import ID_PATTERN
 from tallystick.domain.policy import is_placeholder
 from tallystick.domain.run import Run
 from tallystick.domain.sweep import Sweep
 from tallystick.errors import NotFoundError
-from tallystick.projections import runs, sweeps
+from tallystick.projections import attempts, runs, sweeps
 
 
 def is_id(text: str, prefix: str) -> bool:
@@ -48,6 +49,28 @@ def find_run(tx: Transaction, run: str) -> Run:
     found = runs.get(tx, run) if is_id(run, "run") else None
     if found is None:
         raise run_missing(run)
+    return found
+
+
+def find_attempt(tx: Transaction, run: Run, key: str | None) -> Attempt | None:
+    """An attempt of `run` by id or number, the newest without `key`; None before the first.
+
+    Raises `NotFoundError` for a key that no attempt of this run has.
+    """
+    if key is None:
+        return None if run.attempt is None else attempts.get(tx, run.attempt)
+    found = None
+    if key.isascii() and key.isdigit() and len(key) < 10:
+        found = attempts.numbered(tx, run.id, int(key))
+    elif is_id(key, "att"):
+        found = attempts.get(tx, key)
+    if found is None or found.run != run.id:
+        raise NotFoundError(
+            f"Attempt not found: expected an id or a number from 1 to {run.attempts} of "
+            f"{run.id}; found {key[:80]!r}",
+            code="attempt_not_found",
+            next_actions=(f"GET /runs/{run.id}/attempts lists them",),
+        )
     return found
 
 

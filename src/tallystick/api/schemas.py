@@ -6,6 +6,7 @@ The docstring under a field is its description in the OpenAPI document.
 from dataclasses import dataclass, field
 from typing import Any
 
+from tallystick.wire.signal_views import DrainView
 from tallystick.wire.views import Receipt, RunView, SessionView, SweepView, TokenView
 from tallystick.wire.views import Warning as Notice
 
@@ -203,6 +204,8 @@ class ClusterDetails:
     slurm_nodes: int | None = None
     kubernetes_nodes: int | None = None
     ssh_hosts: int | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+    """Whatever else people wanted to keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,14 +213,16 @@ class Cluster:
     """Where attempts run."""
 
     type: str
-    """cpu_only or local_gpu."""
+    """cpu_only or local_gpu where it was found; what people said comes first."""
     status: str
     source: str
+    """detected or manual."""
     label: str
     description: str
     head_node: str | None = None
     node_count: int | None = None
     gpu_count: int | None = None
+    """GPUs that are handed out: those there are, or fewer where people said so."""
     notes: str | None = None
     confidence: float | None = None
     details: ClusterDetails = field(default_factory=ClusterDetails)
@@ -244,6 +249,11 @@ class ClusterView:
 
     cluster: Cluster
     run_summary: RunSummary
+    draining: DrainView | None = None
+    """Since when nothing is started, and why; null while runs are started."""
+    already: bool = False
+    """Whether it was so already, and nothing changed."""
+    receipt: Receipt | None = None
     warnings: list[Notice] = field(default_factory=list)
 
 

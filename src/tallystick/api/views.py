@@ -10,29 +10,23 @@ from typing import Any, Final
 
 import orjson
 
-from tallystick.api import params
 from tallystick.db.database import Transaction
+from tallystick.domain import params
 from tallystick.domain.attempt import Attempt
-from tallystick.domain.ids import RunId, Text
+from tallystick.domain.ids import Text
 from tallystick.domain.policy import SESSION_MISSING, SESSION_PLACEHOLDER, SWEEP_MISSING
+from tallystick.domain.reasons import NotStarted
 from tallystick.domain.run import Run, explain
 from tallystick.domain.session import Session
 from tallystick.domain.status import Status, Tally
-from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
 from tallystick.ledger.ledger import Ledger
-from tallystick.projections import attempts, runs
+from tallystick.projections import attempts
 from tallystick.wire import views as wire
 from tallystick.wire.views import Warning as Notice
 
 LONGEST_IN_LIST: Final = 4_096
 """Characters of a command in a list."""
-
-MOST_RUN_IDS: Final = 1_000
-"""Run ids in a sweep's view."""
-
-MOST_RUN_IDS_IN_LIST: Final = 50
-"""Run ids of each sweep in a list: a list may hold a thousand sweeps."""
 
 _LARGEST_LOADED: Final = 262_144  # bytes of a text in a list; 1,000 commands may be megabytes each
 
@@ -92,6 +86,8 @@ def load_texts(
 
 def run_view(run: Run, material: Material, *, in_list: bool = False, **more: Any) -> wire.RunView:
     """One run; `more` are fields that only some answers have."""
+    if run.status is Status.READY:
+        more.setdefault("pending_reason", NotStarted(run.id).words(now=run.created_at))
     attempt = material.attempts.get(run.attempt) if run.attempt else None
     command = material.text(run.command) or ""
     cut = in_list and (len(command) > LONGEST_IN_LIST or run.command.n > _LARGEST_LOADED)
@@ -113,9 +109,13 @@ def run_view(run: Run, material: Material, *, in_list: bool = False, **more: Any
         chat_session_id=run.session,
         parent_run_id=run.parent,
         origin_alert_id=run.origin_alert,
-        gpuwrap_config=_document(material.text(run.gpuwrap)),
+        gpuwrap_config=document_in(material.text(run.gpuwrap)),
+        **_demands(run),
+        devices=list(attempt.gpus) if attempt is not None else [],
+        point=run.point,
+        sweep_params=None if run.point is None else params.decode(run.params),
         params=params.decode(run.params) if run.params else {},
-        env=None if in_list else _document(material.text(run.environment)),
+        env=None if in_list else document_in(material.text(run.environment)),
         violations=list(run.violations),
         compliant=not run.violations,
         created_by=run.created_by,
@@ -127,14 +127,33 @@ def run_view(run: Run, material: Material, *, in_list: bool = False, **more: Any
         ended_at=optional_seconds(run.ended_at),
         is_archived=run.archived,
         archived_at=optional_seconds(run.archived_at),
+        retry_at=optional_seconds(run.not_before),
         attempt=run.attempt,
         attempts=run.attempts,
-        git=_git(attempt, material),
+        git=git_view(attempt, material),
         **_interpreter(attempt, material),
         seq=run.created_seq,
         changed_seq=run.changed_seq,
         **more,
     )
+
+
+def _demands(run: Run) -> dict[str, Any]:
+    """What it asks for, flat, as it was sent."""
+    asked = run.demands
+    return {
+        "cpus": asked.cpus,
+        "gpus": asked.gpus,
+        "gpu_memory_mb": asked.gpu_memory_mb,
+        "memory_mb": asked.memory_mb,
+        "priority": asked.priority,
+        "timeout_seconds": optional_seconds(asked.timeout_ms),
+        "retries": asked.retries,
+        "retry_on": list(asked.retry_on),
+        "retry_delay_seconds": seconds(asked.backoff_ms),
+        "tags": list(run.tags),
+        "depends_on": list(run.depends_on),
+    }
 
 
 def _reason(run: Run, material: Material) -> str | None:
@@ -143,8 +162,8 @@ def _reason(run: Run, material: Material) -> str | None:
     return f"{said}: {seen}" if said and seen else said or seen
 
 
-def _document(text: str | None) -> dict[str, Any] | None:
-    """A text that holds a JSON object; None when it was erased, or holds none any more."""
+def document_in(text: str | None) -> dict[str, Any] | None:
+    """The JSON object that a text holds; None when it was erased, or holds none any more."""
     if text is None or text == ERASED:
         return None
     try:
@@ -154,7 +173,8 @@ def _document(text: str | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _git(attempt: Attempt | None, material: Material) -> wire.GitView | None:
+def git_view(attempt: Attempt | None, material: Material) -> wire.GitView | None:
+    """What an attempt ran from; None where that is not known, or not asked for."""
     if attempt is None or (attempt.git_head is None and attempt.git_missing is None):
         return None
     return wire.GitView(
@@ -166,69 +186,11 @@ def _git(attempt: Attempt | None, material: Material) -> wire.GitView | None:
 
 
 def _interpreter(attempt: Attempt | None, material: Material) -> dict[str, Any]:
-    context = _document(material.text(attempt.context)) if attempt is not None else None
+    context = document_in(material.text(attempt.context)) if attempt is not None else None
     if context is None:
         return {}
-    keys = ("interpreter", "interpreter_version")
+    keys = ("interpreter", "interpreter_version", "limit_missing")
     return {key: context.get(key) for key in keys}
-
-
-def sweep_view(
-    sweep: Sweep, material: Material, run_ids: Sequence[str], **more: Any
-) -> wire.SweepView:
-    """One sweep with the first of its runs, the ids as `of_sweeps` found them."""
-    name, goal = material.text(sweep.name) or "", material.text(sweep.goal)
-    return wire.SweepView(
-        id=sweep.id,
-        name=name,
-        goal=goal,
-        is_wild=sweep.wild,
-        status=sweep.status,
-        progress=progress(sweep.runs),
-        run_ids=list(run_ids),
-        run_ids_truncated=len(run_ids) < sweep.runs.total,
-        chat_session_id=sweep.session,
-        violations=list(sweep.violations),
-        compliant=not sweep.violations,
-        created_by=sweep.created_by,
-        created_at=seconds(sweep.created_at),
-        started_at=optional_seconds(sweep.started_at),
-        completed_at=optional_seconds(sweep.completed_at),
-        creation_context=_creation_context(sweep, name, goal),
-        seq=sweep.created_seq,
-        **more,
-    )
-
-
-def _creation_context(sweep: Sweep, name: str, goal: str | None) -> dict[str, Any]:
-    """What older agents read: the wish that made the sweep; null is what nobody said."""
-    return {
-        "name": name,
-        "goal": goal,
-        "description": None,
-        "command": None,
-        "notes": None,
-        "max_runs": None,
-        "parallel_runs": None,
-        "early_stopping_enabled": None,
-        "early_stopping_patience": None,
-        "hyperparameter_count": None,
-        "metric_count": None,
-        "insight_count": None,
-        "created_at": seconds(sweep.created_at),
-        "ui_config_snapshot": None,
-    }
-
-
-def of_sweeps(
-    tx: Transaction, found: Sequence[Sweep], *, in_list: bool
-) -> tuple[Material, dict[str, list[RunId]]]:
-    """Everything that the views of `found` need: texts, and run ids by sweep."""
-    wanted = [text for sweep in found for text in (sweep.name, sweep.goal)]
-    limit = MOST_RUN_IDS_IN_LIST if in_list else MOST_RUN_IDS
-    filled = [sweep.id for sweep in found if sweep.runs.total]
-    ids = runs.ids_of_sweeps(tx, filled, limit=limit) if filled else {}
-    return Material(load_texts(tx, wanted)), ids
 
 
 def progress(tally: Tally) -> wire.Progress:

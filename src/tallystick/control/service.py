@@ -55,13 +55,16 @@ class Service:
         """Tick soon; any thread may call."""
         self._woken.set()
 
-    def stop(self) -> None:
-        """End after the tick that runs now, and wait for that."""
+    def stop(self, *, patience_seconds: float | None = None) -> None:
+        """End after the tick that runs now, and wait for that; no longer than `patience_seconds`.
+
+        A tick that is left behind must be one that may be cut off anywhere.
+        """
         self._stopping.set()
         self._woken.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join()
+            thread.join(patience_seconds)
 
     def wait_tick(self, *, after: int, timeout_seconds: float) -> int:
         """Number of ticks done, once it exceeds `after` or the time is up; for tests."""

@@ -119,3 +119,27 @@ def test_a_page_asked_for_wrongly_is_refused(api: Api, ended: str, query: str) -
 def test_no_path_leads_out_of_the_runs_directory(api: Api, tmp_path: Path) -> None:
     for key in ("..", "%2e%2e", "..%2f..%2fadmin.token", "run_..%2f"):
         assert api.call("GET", f"/runs/{key}/logs").status_code == 404
+
+
+@pytest.mark.parametrize("key", ["0", "2", "99999999999", "att_000000000000", "run_1", "%C2%B2"])
+def test_an_attempt_that_the_run_never_had_is_refused_with_the_way_to_the_list(
+    api: Api, ended: str, key: str
+) -> None:
+    for path in ("logs", "logs/stream"):
+        answer = api.call("GET", f"/runs/{ended}/{path}?attempt={key}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "attempt_not_found")
+        assert f"GET /runs/{ended}/attempts lists them" in answer.text
+
+
+def test_an_attempt_of_another_run_is_not_read_through_this_one(api: Api, ended: str) -> None:
+    other = api.register(command="echo secret", auto_start=True)["id"]
+    attempt = api.finished(other)["attempt"]
+    assert api.call("GET", f"/runs/{ended}/logs?attempt={attempt}").status_code == 404
+    assert api.get(f"/runs/{other}/logs?attempt={attempt}")["content"] == "secret\n"
+
+
+def test_attempts_come_in_pages(api: Api, ended: str) -> None:
+    (only,) = api.get(f"/runs/{ended}/attempts")
+    assert (only["number"], only["status"], only["exit_code"]) == (1, "finished", 0)
+    assert api.get(f"/runs/{ended}/attempts?cursor=") == {"items": [only], "next_cursor": None}
+    assert api.get(f"/runs/{ended}/attempts?cursor=1")["items"] == []

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from tallystick.api import views
+from tallystick.api import sweep_views
 from tests.unit.api.in_process import SESSION, Api
 
 
@@ -126,8 +126,8 @@ def test_what_is_given_twice_is_said_to_be_overridden(api: Api) -> None:
 def test_a_list_of_sweeps_names_the_first_runs_of_each_and_says_so(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "MOST_RUN_IDS_IN_LIST", 2)
-    monkeypatch.setattr(views, "MOST_RUN_IDS", 4)
+    monkeypatch.setattr(sweep_views, "MOST_RUN_IDS_IN_LIST", 2)
+    monkeypatch.setattr(sweep_views, "MOST_RUN_IDS", 4)
     ids: dict[str, list[str]] = {}
     for count in (0, 2, 3, 5):
         sweep = api.sweep()["id"]

@@ -36,13 +36,14 @@ def test_a_command_is_required_and_the_error_shows_one() -> None:
     assert caught.value.next_actions[0].startswith("tally exec -- ")
 
 
-def test_only_what_chooses_interpreter_and_devices_goes_along() -> None:
+def test_only_what_chooses_interpreter_and_libraries_goes_along() -> None:
     environment = {
         "PATH": "/venv/bin:/bin",
         "VIRTUAL_ENV": "/venv",
         "CONDA_PREFIX": "/conda",
         "PYTHONPATH": "src",
         "LD_LIBRARY_PATH": "/lib",
+        "CUDA_HOME": "/usr/local/cuda",
         "CUDA_VISIBLE_DEVICES": "1",
         "OMP_NUM_THREADS": "4",
         "HOME": "/home/ana",
@@ -55,7 +56,7 @@ def test_only_what_chooses_interpreter_and_devices_goes_along() -> None:
     sent = sent_environment(environment, [])
     assert sorted(sent) == [
         "CONDA_PREFIX",
-        "CUDA_VISIBLE_DEVICES",
+        "CUDA_HOME",
         "LD_LIBRARY_PATH",
         "OMP_NUM_THREADS",
         "PATH",
@@ -67,6 +68,12 @@ def test_only_what_chooses_interpreter_and_devices_goes_along() -> None:
 def test_named_variables_are_taken_from_here_or_given() -> None:
     sent = sent_environment({"HF_HOME": "/hf"}, ["HF_HOME", "MODE=a=b", "EMPTY="])
     assert sent == {"HF_HOME": "/hf", "MODE": "a=b", "EMPTY": ""}
+
+
+def test_which_gpus_is_sent_only_when_somebody_asks_for_it() -> None:
+    environment = {"CUDA_VISIBLE_DEVICES": "1"}
+    assert sent_environment(environment, []) == {}
+    assert sent_environment(environment, ["CUDA_VISIBLE_DEVICES"]) == environment
 
 
 def test_a_given_value_wins_over_what_goes_along() -> None:

@@ -1,9 +1,10 @@
 """The loops of a server over a backend that executes nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tallystick.config import ExecutionSettings
 from tallystick.control.credentials import Mint
 from tallystick.control.launcher import Launcher, LaunchSettings
 from tallystick.control.reconciler import Reconciler
@@ -57,6 +58,9 @@ class Rig:
     backend: DyingBackend = field(default_factory=DyingBackend)
     max_concurrent: int = 2
     grace_seconds: float = 7.0
+    gpus: str | None = None
+    default_gpus: int | None = None
+    breaker_failures: int = 5
 
     def __post_init__(self) -> None:
         road = self.road
@@ -73,16 +77,17 @@ class Rig:
                 base_environment={"PATH": "/bin", "LANG": "C"},
                 grace_seconds=self.grace_seconds,
                 record_tree=False,
+                gpus=self.gpus,
             ),
         )
         self.scheduler = Scheduler(
             road.database,
             road.handler,
             self.launcher,
+            self.backend,
             clock=road.clock,
             mint=MINT,
-            backend_name="fake",
-            max_concurrent=self.max_concurrent,
+            settings=self.execution,
         )
         self.reconciler = Reconciler(
             road.database,
@@ -94,13 +99,22 @@ class Rig:
         )
 
     @property
+    def execution(self) -> ExecutionSettings:
+        return ExecutionSettings(
+            max_concurrent=self.max_concurrent,
+            gpus=self.gpus,
+            default_gpus=self.default_gpus,
+            breaker_failures=self.breaker_failures,
+        )
+
+    @property
     def runs_dir(self) -> Path:
         return self.road.directory / "runs"
 
     def restarted(self) -> "Rig":
         """The next server, a little later, beside the same backend."""
         self.road.clock.advance(10)
-        return Rig(self.road, self.backend, self.max_concurrent)
+        return replace(self)
 
     def queue(self, count: int = 1, **changes: Any) -> list[RunId]:
         sweep = self.road.sweep()

@@ -6,10 +6,14 @@ import pytest
 
 from tallystick.control.credentials import hash_of
 from tallystick.domain import commands as cm
-from tallystick.domain.ids import Role
+from tallystick.domain.capacity import Capacity
+from tallystick.domain.demands import Demands
+from tallystick.domain.ids import AttemptId, Role
 from tallystick.errors import UnavailableError
 from tallystick.ledger.tables import payloads
+from tallystick.testing.backend import gpus
 from tests.unit.control.rig import MINT, CrashError, Rig
+from tests.unit.control.road import Road
 
 SECRET = "hunter2-hunter2"
 
@@ -49,6 +53,80 @@ def test_command_directory_and_variables_reach_the_supervisor_with_their_secrets
     }
     plain = {"PATH": "/bin", "LANG": "de", "A": "1", "X_TOKEN": SECRET}
     assert bundle.environment == {**plain, **own}
+
+
+def launched_with(rig: Rig, *leased: str, **environment: str) -> dict[str, str]:
+    """The environment of a run that was assigned these devices."""
+    texts = rig.road.texts()
+    command = rig.road.registration(
+        texts,
+        sweep=rig.road.sweep(),
+        start=True,
+        environment=texts.add_environment(environment),
+    )
+    rig.road.handle(command, texts=texts)
+    attempt = AttemptId("att_0123456789ab")
+    rig.road.handle(
+        cm.AssignAttempt(
+            run=command.run,
+            attempt=attempt,
+            backend="fake",
+            run_token=MINT.minted(attempt, Role.RUN),
+            supervisor_token=MINT.minted(attempt, Role.SUPERVISOR),
+            gpus=leased,
+        )
+    )
+    rig.launcher.launch(rig.road.state(command.run), attempt)
+    return dict(rig.backend.bundle(attempt).environment)
+
+
+def test_a_run_sees_the_gpus_that_it_leases_by_id_and_index(rig: Rig) -> None:
+    rig.backend.room = Capacity(slots=4, devices=gpus(4))
+    leased = [rig.backend.room.devices[index].id for index in (3, 1)]
+    environment = launched_with(rig, *leased)
+    assert environment["CUDA_VISIBLE_DEVICES"] == ",".join(leased)
+    assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert environment["TALLY_GPU_INDEXES"] == "3,1"
+
+
+def test_a_lease_outranks_what_the_run_was_given_by_hand(rig: Rig) -> None:
+    rig.backend.room = Capacity(slots=4, devices=gpus(1))
+    environment = launched_with(
+        rig, CUDA_VISIBLE_DEVICES="0", CUDA_DEVICE_ORDER="FASTEST_FIRST", TALLY_GPU_INDEXES="0"
+    )
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert environment["TALLY_GPU_INDEXES"] == ""
+
+
+def test_a_device_that_has_gone_meanwhile_is_named_all_the_same(rig: Rig) -> None:
+    """The attempt fails on it; it must not fall back on somebody else's."""
+    environment = launched_with(rig, "GPU-gone")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-gone"
+    assert "TALLY_GPU_INDEXES" not in environment
+
+
+def test_on_a_host_without_gpus_nothing_is_said_of_them(rig: Rig) -> None:
+    environment = launched_with(rig, CUDA_VISIBLE_DEVICES="7")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "7"
+    assert "CUDA_DEVICE_ORDER" not in environment
+
+
+def test_where_the_administrator_hands_out_none_no_run_sees_any(road: Road) -> None:
+    environment = launched_with(Rig(road, gpus="none"), CUDA_VISIBLE_DEVICES="7")
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_limits_of_time_and_memory_reach_the_supervisor(rig: Rig) -> None:
+    _, attempt = rig.launched(demands=Demands(timeout_ms=1_500, memory_mb=64))
+    bundle = rig.backend.bundle(attempt.id)
+    assert (bundle.timeout_seconds, bundle.memory_bytes) == (1.5, 64 * 1024**2)
+
+
+def test_without_limits_the_supervisor_sets_none(rig: Rig) -> None:
+    _, attempt = rig.launched()
+    bundle = rig.backend.bundle(attempt.id)
+    assert (bundle.timeout_seconds, bundle.memory_bytes) == (None, None)
 
 
 def test_the_supervisors_token_is_handed_over_in_memory_only(rig: Rig) -> None:
@@ -101,22 +179,21 @@ def test_a_command_that_no_program_can_be_given_fails_the_launch(rig: Rig) -> No
 
 def test_a_stop_before_the_launch_is_there_before_the_supervisor_is(rig: Rig) -> None:
     (run,) = rig.queue()
-    assigned = rig.scheduler._assign(rig.road.state(run))
-    assert assigned is not None
+    attempt = rig.road.assign(run)
     rig.road.handle(cm.StopRun(run=run))
     rig.backend.dying.at = "bundle written"
     with pytest.raises(CrashError):
-        rig.launcher.launch(rig.road.state(run), rig.attempt_of(run).id)
+        rig.launcher.launch(rig.road.state(run), attempt)
     assert rig.backend.submissions == {}
     assert [asked.grace_seconds for asked in rig.backend.cancelled] == [7.0]
 
 
 def test_a_backend_that_cannot_now_is_told_of_and_nothing_is_recorded(rig: Rig) -> None:
     (run,) = rig.queue()
-    assert rig.scheduler._assign(rig.road.state(run)) is not None
+    attempt = rig.road.assign(run)
     rig.backend.refuse(1)
     with pytest.raises(UnavailableError):
-        rig.launcher.launch(rig.road.state(run), rig.attempt_of(run).id)
+        rig.launcher.launch(rig.road.state(run), attempt)
     assert rig.attempt_of(run).native is None
 
 

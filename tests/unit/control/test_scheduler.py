@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tallystick.config import ExecutionSettings
 from tallystick.control.scheduler import Scheduler
 from tallystick.domain import commands as cm
 from tallystick.domain.ids import RunId
+from tallystick.domain.queue import Start
 from tallystick.errors import ConflictError
 from tallystick.testing.clock import ManualClock
 from tests.unit.control.rig import MINT, CrashError, Rig
@@ -91,10 +93,10 @@ def interrupted(rig: Rig, meanwhile: Callable[[], object]) -> Scheduler:
         rig.road.database,
         rig.road.handler,
         rig.launcher,
+        rig.backend,
         clock=Interrupting(rig.road, meanwhile),
         mint=MINT,
-        backend_name="fake",
-        max_concurrent=1,
+        settings=ExecutionSettings(max_concurrent=1),
     )
 
 
@@ -144,7 +146,7 @@ def crash_while_launching(rig: Rig, step: str) -> RunId:
     (run,) = rig.queue()
     rig.backend.dying.at = step
     if step == "assigned":
-        rig.scheduler._assign(rig.road.state(run))
+        rig.scheduler._assign(Start(run, ())).result()
         return run
     with pytest.raises(CrashError):
         rig.scheduler.tick()
