@@ -92,8 +92,8 @@ def test_what_could_not_be_told_before_a_kill_is_told_after_the_restart(place: P
     place.server.kill()
     place.hook.always = None
     refused = {one.id for one in place.hook.received[before:]}
-    place.server.start()
     again = len(place.hook.received)
+    place.server.start()
 
     def came() -> bool:
         later = {one.id for one in place.hook.received[again:]}

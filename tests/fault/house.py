@@ -33,7 +33,11 @@ def house(
     workspace = directory / "workspace"
     workspace.mkdir(exist_ok=True)
     execution = ExecutionSettings(
-        max_concurrent=max_concurrent, grace_seconds=1.0, record_tree=False, poll_seconds=0.2
+        max_concurrent=max_concurrent,
+        grace_seconds=1.0,
+        record_tree=False,
+        poll_seconds=0.2,
+        breaker_failures=0,  # runs that fail again and again are what these tests are about
     )
     settings = Settings(
         server=ServerSettings(data_dir=directory / "data", workspace=workspace),

@@ -20,6 +20,7 @@ REASONS: Final = {
     "duplicate_point": "points that are the same configuration, whatever their spelling",
     "duplicate_value": "values that are the same configuration, whatever their spelling",
     "env_invalid": "names of variables; OpenAPI 3.0 has no propertyNames",
+    "gpus_unavailable": "depends on the devices of the host",
     "idempotency_key_invalid": "a header of characters that are not printable",
     "lone_surrogate": "half of a character; no JSON Schema tells it from a whole one",
     "not_finite": "numbers beyond the range of a double",

@@ -42,7 +42,7 @@ def configured(door: Door, token: str) -> str:
     tokens = [door.post("/tokens", {"role": "agent"}, token="admin")["id"] for _ in range(3)]
     known: dict[str, list[Any]] = {
         "path.run": [run, run, *ready],
-        "path.sweep": [sweep],
+        "path.sweep": [sweep, sweep, *(door.sweep() for _ in range(3))],
         "path.attempt": [attempt],
         "path.alert": [alert],
         "path.scope": [door.sweep()],

@@ -1,7 +1,8 @@
 """Limits of a run: its time, its memory, and what tells that a memory was exhausted.
 
-A limit on memory holds for all processes of the run together, in a cgroup (version 2) of their
-own; where the host lets us make none, `confine` says why, and nothing is pretended. What the
+A limit on memory holds for all processes of the run together, in a cgroup of their own (version 2,
+or 1 on a host that has only that for memory); where the host lets us make none, `confine` says
+why, and nothing is pretended. What the
 kernel says counts before what a program printed; what was printed counts only where the command
 failed; and what rests on neither is called suspected (P3.3, P3.7).
 """
@@ -48,19 +49,28 @@ class Exhausted:
 
 
 class Group:
-    """A cgroup for one run; `made` only where its limit holds."""
+    """A cgroup for one run; made only where its limit holds."""
 
-    def __init__(self, path: Path, limit_bytes: int) -> None:
-        """Make it, and set the limit; raises OSError where that is not possible."""
+    def __init__(self, path: Path, limit_bytes: int, *, unified: bool) -> None:
+        """Make it, and set the limit; raises OSError where that is not possible.
+
+        `unified` says whether the hierarchy is version 2.
+        """
         self.path = path
         self.limit_bytes = limit_bytes
+        self._counter = path / ("memory.events" if unified else "memory.oom_control")
         path.mkdir()
         try:
-            _write(path / "memory.max", limit_bytes)
-            with suppress(OSError):  # a kernel without swap accounting has no such file
-                _write(path / "memory.swap.max", 0)  # else the limit would only make it slow
-            with suppress(OSError):  # Linux before 4.19
-                _write(path / "memory.oom.group", 1)  # half a run computes nothing
+            if unified:
+                _write(path / "memory.max", limit_bytes)
+                with suppress(OSError):  # a kernel without swap accounting has no such file
+                    _write(path / "memory.swap.max", 0)  # else the limit would only make it slow
+                with suppress(OSError):  # Linux before 4.19
+                    _write(path / "memory.oom.group", 1)  # half a run computes nothing
+            else:
+                _write(path / "memory.limit_in_bytes", limit_bytes)
+                with suppress(OSError):
+                    _write(path / "memory.memsw.limit_in_bytes", limit_bytes)  # memory and swap
         except OSError:
             self.remove()
             raise
@@ -71,7 +81,7 @@ class Group:
 
     def kills(self) -> int:
         """How many processes of the run the kernel killed for want of memory."""
-        return _counter(self.path / "memory.events")
+        return _counter(self._counter)
 
     def remove(self) -> None:
         """Nothing of the run is left; where the kernel is slower than we, a later one removes."""
@@ -93,12 +103,13 @@ class Host:
         Below works where we hold no process of a cgroup that was handed to us; beside works in a
         session of systemd's, whose slice belongs to the user.
         """
-        reason = "no cgroup of version 2 holds this process"
-        for parent in self._parents():
+        reason = "no cgroup that counts memory holds this process"
+        for parent, unified in self._parents():
             try:
-                _offer_memory(parent)
+                if unified:
+                    _offer_memory(parent)
                 _sweep(parent)
-                return Group(parent / (GROUP_PREFIX + name), limit_bytes)
+                return Group(parent / (GROUP_PREFIX + name), limit_bytes, unified=unified)
             except OSError as error:
                 reason = f"{parent.relative_to(self.cgroups)}: {error.strerror or error}"
         raise OSError(reason)
@@ -107,17 +118,31 @@ class Host:
         """How often this host's kernel killed a process for want of memory, since it started."""
         return _counter(self.vmstat)
 
-    def _parents(self) -> list[Path]:
-        """Our own cgroup and the one above it, as far as they lie below the mount."""
+    def _parents(self) -> list[tuple[Path, bool]]:
+        """Our own cgroup and the one above it, as far as they lie below the mount.
+
+        Each with whether it is of version 2; a hierarchy of version 1 comes first, since memory
+        belongs to one of the two, and to that one where there is one.
+        """
         try:
             lines = self.own_cgroup.read_text().splitlines()
         except OSError:
             return []
-        own = next((line[3:] for line in lines if line.startswith("0::/")), None)
-        if own is None or not (self.cgroups / "cgroup.controllers").exists():
-            return []
-        place = self.cgroups / own.lstrip("/")
-        return [place] if place == self.cgroups else [place, place.parent]
+        parents: list[tuple[Path, bool]] = []
+        for line in lines:
+            number, _, rest = line.partition(":")
+            controllers, _, own = rest.partition(":")
+            if "memory" in controllers.split(","):
+                mount, unified = self.cgroups / "memory", False
+            elif number == "0" and (self.cgroups / "cgroup.controllers").exists():
+                mount, unified = self.cgroups, True
+            else:
+                continue
+            place = mount / own.lstrip("/")
+            parents.append((place, unified))
+            if place != mount:
+                parents.append((place.parent, unified))
+        return sorted(parents, key=lambda parent: parent[1])
 
 
 class Limits:

@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 Retryable = Literal["failed", "timed_out", "out_of_memory"]
+TAGS = {
+    "schema": {
+        "maxItems": 16,
+        "items": {"type": "string", "pattern": r"^[A-Za-z0-9._:/=-]{1,40}$"},
+    }
+}
+"""What the OpenAPI document says of tags; the routes check it."""
 
 
 def _said(description: str, **schema: Any) -> Any:

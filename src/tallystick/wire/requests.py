@@ -7,7 +7,7 @@ call, an unknown field is answered with a warning, never refused and never dropp
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tallystick.wire.demands import Asked
+from tallystick.wire.demands import TAGS, Asked
 
 _PLAIN = {"pattern": r"^[^\u0000]*$"}
 _NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
@@ -67,7 +67,7 @@ class CreateRun(Asked):
     """Queue it at once; otherwise it stays `ready` until started (P3.2)."""
     gpuwrap_config: GpuWrap | None = None
     """The old way to ask for a GPU: `enabled` asks for one where the host has any."""
-    tags: list[str] = field(default_factory=list, metadata={"schema": {"maxItems": 16}})
+    tags: list[str] = field(default_factory=list, metadata=TAGS)
     """Words to find it by, each of 1 to 40 characters: letters, digits, '.', '_', ':', '/', '=',
     '-'."""
     depends_on: list[str] = field(default_factory=list, metadata={"schema": {"maxItems": 16}})

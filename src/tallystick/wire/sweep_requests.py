@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tallystick.wire.demands import Asked
+from tallystick.wire.demands import TAGS, Asked
 
 _PLAIN = {"pattern": r"^[^\u0000]*$"}
 _NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
@@ -60,7 +60,7 @@ class DeclareSweep(Asked):
     """Kept for dashboards that sent it; nothing here reads it."""
     chat_session_id: str | None = None
     """The agent conversation that this request comes from (P1.1)."""
-    tags: list[str] = field(default_factory=list, metadata={"schema": {"maxItems": 16}})
+    tags: list[str] = field(default_factory=list, metadata=TAGS)
     """Words to find its runs by."""
     env: dict[str, str] = field(default_factory=dict)
     """Environment variables of every run; secrets belong here."""
@@ -85,5 +85,5 @@ class UpdateSweep(Asked):
     status: State | None = None
     """`pending` makes the runs of a draft, `running` starts them, too."""
     ui_config: dict[str, Any] | None = None
-    tags: list[str] | None = field(default=None, metadata={"schema": {"maxItems": 16}})
+    tags: list[str] | None = field(default=None, metadata=TAGS)
     env: dict[str, str] | None = None

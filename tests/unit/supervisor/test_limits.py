@@ -15,6 +15,14 @@ from tallystick.supervisor.limits import (
 
 MIB = 1024 * 1024
 KILLED = -9
+KERNEL_FILES = (
+    "memory.max",
+    "memory.swap.max",
+    "memory.oom.group",
+    "memory.limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "cgroup.procs",
+)
 
 
 def host_with(root: Path, *, own: str = "/user/app", kills: int = 0) -> Host:
@@ -22,7 +30,7 @@ def host_with(root: Path, *, own: str = "/user/app", kills: int = 0) -> Host:
     place = root / "cgroups" / own.lstrip("/")
     place.mkdir(parents=True)
     (root / "cgroups" / "cgroup.controllers").write_text("cpu memory\n")
-    (root / "cgroup").write_text(f"4:memory:/elsewhere\n0::{own}\n")
+    (root / "cgroup").write_text(f"8:pids:/elsewhere\n0::{own}\n")
     (root / "vmstat").write_text(f"nr_free_pages 7\noom_kill {kills}\npgfault 9\n")
     return Host(cgroups=root / "cgroups", own_cgroup=root / "cgroup", vmstat=root / "vmstat")
 
@@ -34,7 +42,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def mkdir(self: Path, *args: int, **kwargs: bool) -> None:
         make(self, *args, **kwargs)  # type: ignore[arg-type]
-        for name in ("memory.max", "memory.swap.max", "memory.oom.group", "cgroup.procs"):
+        for name in KERNEL_FILES:
             (self / name).write_text("")
         (self / "memory.events").write_text("low 0\noom 0\noom_kill 0\n")
 
@@ -76,6 +84,25 @@ class TestGroup:
         limits.confine(1)
         assert limits.missing is None
         assert (tmp_path / "cgroups/user/tally-att_1/cgroup.procs").read_text() == "1"
+
+    @pytest.mark.usefixtures("kernel")
+    def test_a_host_that_has_only_version_1_for_memory_holds_the_limit_too(
+        self, tmp_path: Path
+    ) -> None:
+        host = host_with(tmp_path)
+        host.own_cgroup.write_text("4:cpu,memory:/job\n3:pids:/job\n0::/\n")
+        (tmp_path / "cgroups/memory/job").mkdir(parents=True)
+        limits = limits_on(host)
+        limits.confine(4711)
+        group = tmp_path / "cgroups/memory/job/tally-att_1"
+        assert limits.missing is None
+        assert (group / "memory.limit_in_bytes").read_text() == str(64 * MIB)
+        assert (group / "memory.memsw.limit_in_bytes").read_text() == str(64 * MIB)
+        assert (group / "cgroup.procs").read_text() == "4711"
+        assert limits.exhausted(KILLED, output(tmp_path, "")) is None
+        (group / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
+        found = limits.exhausted(KILLED, output(tmp_path, ""))
+        assert found == Exhausted("kernel_out_of_memory", "its limit of 64 MiB was reached")
 
     def test_a_host_without_such_groups_says_so_and_limits_nothing(self, tmp_path: Path) -> None:
         limits = limits_on(Host(cgroups=tmp_path, own_cgroup=tmp_path / "none"))
