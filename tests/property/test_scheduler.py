@@ -347,7 +347,9 @@ class Queueing(RuleBasedStateMachine):
             for _ in range(min(2, POINTS - state.registered))
         )
         if group:
-            points = cm.RegisterPoints(sweep=sweep, first=state.registered, runs=group)
+            points = cm.RegisterPoints(
+                sweep=sweep, first=state.registered, runs=group, plan_seq=state.plan_seq
+            )
             self.ask(points, texts=texts)
             self.ask(points, texts=texts)  # a repeat registers nothing
 

@@ -92,11 +92,13 @@ class Planner:
             return True
         if sweep.unregistered > 0 and self._register(sweep):
             return True
-        if sweep.to_queue and self._move(sweep, runs.to_queue, lambda run: QueueRun(run=run)):
+        if sweep.to_requeue and self._move(
+            sweep, runs.to_requeue, lambda run: RequeueRun(run=run)
+        ):  # before those that have not been tried yet, as their age says
             return True
-        if not sweep.to_requeue:
+        if not sweep.to_queue:
             return False
-        return self._move(sweep, runs.to_requeue, lambda run: RequeueRun(run=run))
+        return self._move(sweep, runs.to_queue, lambda run: QueueRun(run=run))
 
     def _move(
         self,
@@ -127,7 +129,7 @@ class Planner:
         first = sweep.registered
         last = min(sweep.planned, first + self._group)
         planned = tuple(self._run(plan, index, name, texts) for index in range(first, last))
-        command = RegisterPoints(sweep=sweep.id, first=first, runs=planned)
+        command = RegisterPoints(sweep=sweep.id, first=first, runs=planned, plan_seq=sweep.plan_seq)
         try:
             return bool(self._handler.handle(command, by=SYSTEM, texts=texts).records)
         except Refusal as error:

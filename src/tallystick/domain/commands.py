@@ -160,7 +160,7 @@ class RegisterPoints:
     first: int
     """Index of the first of them; must be how many are registered."""
     runs: tuple[PlannedRun, ...]
-    plan_seq: int | None = None
+    plan_seq: int | None
     """The entry of the plan that they follow from; nothing happens when it was replaced."""
 
 

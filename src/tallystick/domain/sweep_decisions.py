@@ -159,7 +159,7 @@ def _register(state: Sweep, command: RegisterPoints) -> list[Fact]:
     """The next points of the plan, in its order; exactly once, whoever asks how often."""
     if command.first != state.registered or state.unregistered < len(command.runs):
         return []
-    if command.plan_seq not in {None, state.plan_seq}:  # it was replaced meanwhile
+    if command.plan_seq != state.plan_seq:  # it was replaced meanwhile
         return []
     if len(command.runs) > MOST_POINTS or state.plan is None:
         raise InvalidError(f"runs: expected at most {MOST_POINTS} of a plan")

@@ -140,7 +140,9 @@ class Desk:
             cm.PlannedRun(run=RunId(f"run_{self.new()}"), name=text("p"), command=text("c"))
             for _ in range(min(count, state.planned - state.registered))
         )
-        command = cm.RegisterPoints(sweep=sweep, first=state.registered, runs=made)
+        command = cm.RegisterPoints(
+            sweep=sweep, first=state.registered, runs=made, plan_seq=state.plan_seq
+        )
         types = self.try_to(command, by=SYSTEM)
         if types:
             self.runs += [one.run for one in made]

@@ -183,10 +183,11 @@ def test_a_draft_owes_nothing_until_it_is_materialised() -> None:
     assert after(draft, sw.SweepStarted()).unregistered == 6
 
 
-def points(first: int, count: int) -> RegisterPoints:
+def points(first: int, count: int, *, of: Sweep) -> RegisterPoints:
     return RegisterPoints(
         sweep=SWEEP,
         first=first,
+        plan_seq=of.plan_seq,
         runs=tuple(
             PlannedRun(
                 run=RunId(f"run_{first + n:012x}"),
@@ -201,26 +202,39 @@ def points(first: int, count: int) -> RegisterPoints:
 
 def test_points_are_registered_once_whoever_asks_how_often() -> None:
     state = after(swept(), PLANNED)
-    assert kinds(state, points(0, 4)) == ["run.registered"] * 4
-    for fact in sweep_decisions.decide(state, points(0, 4)):
+    assert kinds(state, points(0, 4, of=state)) == ["run.registered"] * 4
+    for fact in sweep_decisions.decide(state, points(0, 4, of=state)):
         assert isinstance(fact.event, ev.RunRegistered)
         made = runs.registered(record(fact.event, stream=fact.stream), fact.event)
         assert (made.sweep, made.demands, made.tags) == (SWEEP, PLANNED.demands, PLANNED.tags)
         state = sweeps.with_run(state, None, made, ts=1)
-    for repeated in (points(0, 4), points(2, 2), points(5, 1), points(4, 3)):
+    for repeated in (
+        points(0, 4, of=state),
+        points(2, 2, of=state),
+        points(5, 1, of=state),
+        points(4, 3, of=state),
+    ):
         assert kinds(state, repeated) == []
-    assert kinds(state, points(4, 2)) == ["run.registered"] * 2
+    assert kinds(state, points(4, 2, of=state)) == ["run.registered"] * 2
 
 
 def test_points_of_a_started_sweep_are_queued_as_they_are_registered() -> None:
-    assert kinds(GOING, points(0, 1)) == ["run.registered", "run.queued"]
-    assert kinds(after(GOING, sw.SweepStopped()), points(0, 1)) == []
+    assert kinds(GOING, points(0, 1, of=GOING)) == ["run.registered", "run.queued"]
+    assert kinds(after(GOING, sw.SweepStopped()), points(0, 1, of=GOING)) == []
+
+
+def test_points_of_a_plan_that_was_replaced_meanwhile_become_no_runs() -> None:
+    state = after(swept(), PLANNED)
+    asked = points(0, 4, of=state)
+    replaced = after(state, replace(PLANNED, seed=8), seq=101)
+    assert kinds(replaced, asked) == []
+    assert kinds(replaced, points(0, 4, of=replaced)) == ["run.registered"] * 4
 
 
 def test_more_than_a_group_of_points_is_refused() -> None:
     state = after(swept(), replace(PLANNED, count=1000, size=1000))
     with pytest.raises(InvalidError):
-        sweep_decisions.decide(state, points(0, sweep_decisions.MOST_POINTS + 1))
+        sweep_decisions.decide(state, points(0, sweep_decisions.MOST_POINTS + 1, of=state))
 
 
 def test_starting_queues_what_is_ready_and_nothing_else() -> None:
@@ -394,7 +408,7 @@ def test_every_command_to_a_sweep_is_decided() -> None:
             START_IT,
             STOP_IT,
             RESUME_IT,
-            points(0, 1),
+            points(0, 1, of=GOING),
             EditSweep(sweep=SWEEP),
             ArchiveSweep(sweep=SWEEP),
             UnarchiveSweep(sweep=SWEEP),

@@ -20,6 +20,7 @@ from tallystick.domain.ids import (
     TokenId,
 )
 from tallystick.domain.sweep_events import SweepPlanned
+from tallystick.projections import sweeps
 from tallystick.testing.spine import AGENT, PERSON, Spine
 
 
@@ -187,7 +188,11 @@ def planned(history: History) -> None:
         command=texts.add("python t.py --lr=0.1"),
         params={"lr": "0.1"},
     )
-    history.ask(cm.RegisterPoints(sweep=sweep, first=0, runs=(made,)), by=SYSTEM, texts=texts)
+    with history.spine.database.read() as tx:
+        state = sweeps.get(tx, sweep)
+    assert state is not None
+    points = cm.RegisterPoints(sweep=sweep, first=0, runs=(made,), plan_seq=state.plan_seq)
+    history.ask(points, by=SYSTEM, texts=texts)
     history.execute(made.run)
     history.ask(cm.PauseSweep(sweep=sweep, failures=1), by=SYSTEM)
     needed = history.run("8", sweep=sweep, depends_on=(made.run,), tags=("b",), start=True)

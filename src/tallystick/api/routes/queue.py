@@ -36,7 +36,10 @@ class Told:
 
 
 def room_for(call: Call) -> Room:
-    """What the server may use now, as the queue is asked with."""
+    """What the server may use now, as the queue is asked with.
+
+    It looks at the host, which may take a moment: not to be called on the event loop.
+    """
     services = call.services
     now = services.clock.now()
     return room_of(services.backend, services.settings.execution, now=now)
@@ -70,8 +73,9 @@ async def get(call: Call) -> Response:
     """
     limit: int = call.query["limit"]
     first = position_of(call.query["cursor"]) or 1
-    room = room_for(call)
-    answer = await call.services.read(lambda tx: _page(tx, room, first=first, limit=limit))
+    answer = await call.services.read(
+        lambda tx: _page(tx, room_for(call), first=first, limit=limit)
+    )
     return answers.json(answer)
 
 
