@@ -24,6 +24,16 @@ os.remove(name)
 """Says how many of its kind are alive at the same time."""
 
 
+VALLEY = """
+import json, os, sys
+x = float(sys.argv[1])
+with open(os.environ["TALLY_METRICS"], "a") as rows:
+    rows.write(json.dumps({"step": 0, "loss": 1e9}) + "\\n")
+    rows.write(json.dumps({"step": 1, "loss": (x - 0.3) ** 2}) + "\\n")
+"""
+"""A loss with its least value at 0.3."""
+
+
 def declare(server: ServerProcess, **fields: Any) -> Any:
     body = {"name": "s", "chat_session_id": "chat-1", "parameters": {}, **fields}
     return server.post("/sweeps", body)
@@ -139,3 +149,29 @@ def test_a_sweep_is_declared_started_and_followed_from_a_command_line(
     tally(server, "archive", listed)
     assert listed not in tally(server, "list")
     assert listed in tally(server, "list", "--archived")
+
+
+def test_an_adaptive_search_sees_the_metrics_of_every_run_and_abandons_none(
+    server: ServerProcess,
+) -> None:
+    """X12: each choice follows from what the runs before it measured."""
+    script = server.workspace / "valley.py"
+    script.write_text(VALLEY)
+    sweep = server.sweep(name="ternary search")
+
+    def losses(*candidates: float) -> list[float]:
+        made = [
+            server.run(sweep, f"{sys.executable} {script} {x}", params={"x": x})["id"]
+            for x in candidates
+        ]
+        return [server.ended(run)["metrics"]["loss"] for run in made]
+
+    low, high = 0.0, 1.0
+    for _ in range(5):
+        third = (high - low) / 3
+        left, right = losses(low + third, high - third)
+        low, high = (low, high - third) if left < right else (low + third, high)
+    assert low < 0.3 < high
+    assert high - low < 0.14
+    found = server.get(f"/sweeps/{sweep}")
+    assert (found["status"], found["progress"]["completed"]) == ("completed", 10)

@@ -237,6 +237,32 @@ def test_half_an_answer_or_nonsense_is_outlived(rig: Rig, server: Server, answer
     assert server.records[-1]["exit_code"] == 7
 
 
+def test_who_reads_the_end_reads_the_metrics_too(rig: Rig, server: Server) -> None:
+    server.start()
+    take, seen = server.take, []
+
+    def watched(path: str, body: bytes) -> dict[str, int]:
+        answer = take(path, body)
+        if server.kinds()[-1:] == ["ended"]:
+            seen.append(server.metrics)
+        return answer
+
+    server.take = watched  # type: ignore[method-assign]
+    _, pid = submit(rig, server, "echo 1 >> $TALLY_METRICS; printf 2 >> $TALLY_METRICS")
+    delivered(server, pid)
+    assert seen[0] == b"1\n2"
+
+
+def test_metrics_that_are_refused_hold_up_no_end(rig: Rig, server: Server) -> None:
+    server.start()
+    take = server.take
+    server.take = lambda path, body: {} if "/metrics" in path else take(path, body)  # type: ignore[method-assign]
+    submit(rig, server, "echo 1 >> $TALLY_METRICS; exit 5")
+    wait_for(lambda: server.kinds()[-1:] == ["ended"], what="delivery of the end")
+    server.take = take  # type: ignore[method-assign]
+    wait_for(lambda: server.metrics == b"1\n", what="the metrics")
+
+
 def test_a_server_that_forgot_is_told_again(rig: Rig, server: Server) -> None:
     server.start()
     go = rig.root / "go"

@@ -15,6 +15,7 @@ from tallystick.supervisor.growth import Growth
 from tallystick.supervisor.journal import Journal
 from tallystick.supervisor.relay import DeliveryError, Pace, Relay
 from tallystick.supervisor.seals import Seal
+from tallystick.wire.observation import Ended, Observation
 
 BATCH_RECORDS = 100
 BATCH_BYTES = 256 * 1024
@@ -85,20 +86,34 @@ class Courier(threading.Thread):
             over = self._over  # read first: what came before it is seen below
             waits = [seal.look(time.monotonic()) for seal in self._seals]
             if self._relay is not None:
-                waits += [self._carry_records(self._relay), self._carry_metrics(self._relay, over)]
+                waits += self._carry(self._relay, over)
             due = [moment for moment in waits if moment is not None]
             if over and (not due or not self._directory.is_dir()):
                 return
             self._growth.wait(max(0.0, min(due) - time.monotonic()) if due else None)
 
-    def _carry_records(self, relay: Relay) -> float | None:
+    def _carry(self, relay: Relay, over: bool) -> list[float | None]:  # noqa: FBT001 - see run
+        """Deliver what there is. Metrics go before the record that says it is over: who reads the
+        end reads them, too. One try of them, though: what the server does not take holds up no end.
+        """
+        if not over:
+            return [self._carry_records(relay, over), self._carry_metrics(relay, over)]
+        metrics = self._carry_metrics(relay, over)
+        return [metrics, self._carry_records(relay, over)]
+
+    def _records(self, over: bool) -> Sequence[Observation]:  # noqa: FBT001 - see run
+        """The next batch; without the end as long as it is not known that metrics are complete."""
+        found = self._journal.durable(after=self._acknowledged)[:BATCH_RECORDS]
+        return found if over else [one for one in found if not isinstance(one, Ended)]
+
+    def _carry_records(self, relay: Relay, over: bool) -> float | None:  # noqa: FBT001 - see run
         """Deliver what the journal holds; the moment of the next try, None when all is told."""
-        while records := self._journal.durable(after=self._acknowledged)[:BATCH_RECORDS]:
+        while records := self._records(over):
             if time.monotonic() < self._records_pace.due:
                 return self._records_pace.due
             before = self._acknowledged
             try:
-                answer = relay.observations(records)
+                answer = relay.observations(tuple(records))
             except DeliveryError as error:
                 return self._records_pace.failed(time.monotonic(), refused=error.refused)
             self._acknowledged = min(answer, records[-1].n)  # less is told again, more was not sent

@@ -71,7 +71,7 @@ class Relay:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise DeliveryError(str(error)) from error
         if response.status >= 300:
-            refused = response.status < 500 and response.status not in PASSING_STATUS
+            refused = 400 <= response.status < 500 and response.status not in PASSING_STATUS
             raise DeliveryError(f"HTTP {response.status}", refused=refused)
         return _number(content, answer)
 
