@@ -24,6 +24,7 @@ from bench import (
     launches,
     lists,
     machine,
+    sweeps,
     trivial,
     verification,
     waiters,
@@ -36,6 +37,7 @@ from bench.workbench import PEERS, Workbench, options, workbench
 QUESTIONS: Mapping[str, ModuleType] = {
     "creates": creates,
     "lists": lists,
+    "sweeps": sweeps,
     "launches": launches,
     "trivial": trivial,
     "footprint": footprint,
