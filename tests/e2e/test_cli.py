@@ -51,6 +51,47 @@ def test_words_after_the_dashes_reach_the_command_one_by_one(server: ServerProce
     assert done.stdout.strip() == repr(["a b", "$HOME", "it's"])
 
 
+def test_exec_shows_the_output_of_every_attempt_and_ends_like_the_last(
+    server: ServerProcess,
+) -> None:
+    flag = server.workspace / "tried"
+    again = f"if [ -e {flag} ]; then echo two; exit 5; fi; touch {flag}; echo one; exit 3"
+    done = tally(
+        server, "exec", "--retries", "1", "--retry-delay", "0.1", "--", "bash", "-c", again
+    )
+    assert done.stdout == "one\ntwo\n"
+    assert done.returncode == 5
+    run = tally(server, "run", "list", "--json")
+    newest = as_json(run)[0]["id"]
+    listed = as_json(tally(server, "attempt", "list", newest, "--json"))
+    assert [(one["number"], one["exit_code"]) for one in listed] == [(2, 5), (1, 3)]
+    first = tally(server, "run", "logs", "--attempt", "1", newest)
+    assert first.stdout == "one\n"
+    wrong = tally(server, "exec", "--retry-on", "lost", "--", "true")
+    assert wrong.returncode == 2
+    assert "--retry-on: expected failed, timed_out, out_of_memory; found lost" in wrong.stderr
+
+
+def test_the_queue_says_who_is_next_and_why_each_run_waits(server: ServerProcess) -> None:
+    sweep = server.sweep(name="a queue")
+    blocking = server.run(sweep, "sleep 600")["id"]
+    waiting = server.run(sweep, "true", name="the next", depends_on=[blocking])["id"]
+    try:
+        shown = tally(server, "queue")
+        assert shown.returncode == 0
+        assert "the next" in shown.stdout
+        assert f"waits for {blocking} to finish" in " ".join(shown.stdout.split())
+        (entry,) = [
+            one
+            for one in as_json(tally(server, "queue", "--json"))["items"]
+            if one["id"] == waiting
+        ]
+        assert entry["pending_reason"] == f"waits for {blocking} to finish"
+    finally:
+        server.post(f"/runs/{blocking}/stop", {})
+    assert server.ended(waiting)["status"] == "stopped"
+
+
 def test_runs_without_ids_share_the_sessions_scratch_sweep(server: ServerProcess) -> None:
     first = as_json(tally(server, "run", "create", "--json", "--", "true", session="scratching"))
     second = as_json(tally(server, "run", "create", "--json", "--", "true", session="scratching"))

@@ -1,7 +1,7 @@
 """Declaring a sweep from a command line: what `tally sweep create --command` sends."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from tallystick.client.config import process_environment
 from tallystick.wire.sweep_requests import DeclareSweep
 
 if TYPE_CHECKING:
+    from tallystick.wire.demands import AskedWords
     from tallystick.wire.sweep_views import PlanPreview
     from tallystick.wire.views import SweepView
 
@@ -39,10 +40,9 @@ class Said:
     draft: bool = False
     workdir: str | None = None
     env: tuple[str, ...] = ()
-    gpus: int | None = None
-    retries: int | None = None
-    timeout: float | None = None
     tags: tuple[str, ...] = ()
+    asked: "AskedWords" = field(default_factory=dict)  # type: ignore[assignment]
+    """What each run needs; None is not asked for."""
 
 
 def name_of(words: str | None, option: str | None) -> str:
@@ -95,9 +95,7 @@ def body_of(said: Said) -> DeclareSweep:
         parallel=said.parallel,
         tags=list(said.tags),
         env=sent_environment(process_environment(), said.env),
-        gpus=said.gpus,
-        retries=said.retries,
-        timeout_seconds=said.timeout,
+        **said.asked,
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tallystick.cli import options, output
+from tallystick.cli.following import Following
 from tallystick.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def execute(
     priority: options.Priority = None,
     timeout: options.Timeout = None,
     retries: options.Retries = None,
+    retry_on: options.RetryOn = None,
+    retry_delay: options.RetryDelay = None,
     session: options.Session = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the run as JSON at the end, and no output.")
@@ -119,6 +122,8 @@ def execute(
             "priority": priority,
             "timeout_seconds": timeout,
             "retries": retries,
+            "retry_on": options.outcomes(retry_on),
+            "retry_delay_seconds": retry_delay,
         },
     )
     with options.creating(session) as client:
@@ -137,18 +142,12 @@ def execute(
 
 def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json: bool) -> int:
     """Follow a run to its end, through one interruption; the exit status to end with."""
-    offset, stopped_by = 0, None
+    following, stopped_by = Following(client, run.id), None
     while True:
         try:
             interrupts.arm()
-            if not as_json:
-                if sys.stderr.isatty():
-                    wait_queued(client, run)
-                for chunk in client.follow_logs(run.id, offset=offset):
-                    offset += len(chunk)
-                    sys.stdout.buffer.write(chunk)
-                    sys.stdout.buffer.flush()
-            return _finish(client.wait_run(run.id), stopped_by, as_json=as_json)
+            ended = client.wait_run(run.id) if as_json else following.copy()
+            return _finish(ended, stopped_by, as_json=as_json)
         except UnavailableError as error:
             error.hint = "the run goes on without the server and without this command"
             error.next_actions = ("tally up", f"tally run logs -f {run.id}")
@@ -160,31 +159,6 @@ def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json
             stopped_by = interrupted.number
             output.note(f"stopping {run.id}")
             client.stop_run(run.id)
-
-
-def wait_queued(client: "Client", run: "RunView") -> None:
-    """Wait for a run to leave the queue, with its place in it at a terminal."""
-    from functools import partial
-
-    from tallystick.cli.waiting import wait_shown
-
-    wait_shown(
-        partial(_look, client, run.id),
-        lambda seen: seen.status != "queued",
-        queue_words,
-        timeout_seconds=None,
-    )
-
-
-def _look(client: "Client", run_id: str, wait_seconds: float) -> "RunView":
-    """One look at a run, which may wait."""
-    return client.run(run_id, wait=wait_seconds)
-
-
-def queue_words(run: "RunView") -> str:
-    """The status of a run, and its place while it is queued."""
-    place = f", number {run.queue_position} in the queue" if run.queue_position else ""
-    return f"{run.status}{place}"
 
 
 def _stops(run_id: str, interrupts: Interrupts, number: int) -> bool:

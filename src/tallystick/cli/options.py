@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from tallystick.cli import output
 from tallystick.errors import VerificationError
+from tallystick.wire.demands import Retryable
 
 if TYPE_CHECKING:
     from tallystick.client.client import Client
@@ -74,6 +75,23 @@ Timeout = Annotated[
 Retries = Annotated[
     int | None,
     typer.Option("--retries", min=0, max=100, help="Further attempts when it fails. [default: 0]"),
+]
+RetryOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--retry-on",
+        metavar="OUTCOME",
+        help="What is tried again: failed, timed_out, out_of_memory; repeatable. [default: failed]",
+    ),
+]
+RetryDelay = Annotated[
+    float | None,
+    typer.Option(
+        "--retry-delay",
+        metavar="SECONDS",
+        min=0,
+        help="Before the second attempt; doubled before each further one. [default: 10]",
+    ),
 ]
 Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="WORD", help="To find it by; repeatable.")
@@ -149,3 +167,13 @@ def scratch_sweep(client: "Client") -> str:
 
     digest = hashlib.sha256(client.session.encode(errors="surrogatepass")).hexdigest()
     return client.create_sweep(SCRATCH_NAME, goal=SCRATCH_GOAL, key=f"scratch-{digest}").id
+
+
+def outcomes(named: list[str] | None) -> tuple[Retryable, ...] | None:
+    """What --retry-on names; raises `UsageError`."""
+    known: tuple[Retryable, ...] = get_args(Retryable)
+    if unknown := [one for one in named or () if one not in known]:
+        raise output.UsageError(
+            f"--retry-on: expected {', '.join(known)}; found {unknown[0]}", code="usage"
+        )
+    return tuple(one for one in known if one in named) if named else None

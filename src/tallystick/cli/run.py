@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tallystick.cli import options, output
+from tallystick.cli.following import Following, queue_words
 
 if TYPE_CHECKING:
     from tallystick.client.client import Client
@@ -53,13 +54,14 @@ def create(
     priority: options.Priority = None,
     timeout: options.Timeout = None,
     retries: options.Retries = None,
+    retry_on: options.RetryOn = None,
+    retry_delay: options.RetryDelay = None,
     tag: options.Tags = None,
     depends_on: options.DependsOn = None,
     session: options.Session = None,
     as_json: options.Json = False,
 ) -> None:
     """Register one trial, and queue it."""
-    from tallystick.cli.exec import queue_words
     from tallystick.cli.registration import Registration, register
 
     said = Registration(
@@ -78,6 +80,8 @@ def create(
             "priority": priority,
             "timeout_seconds": timeout,
             "retries": retries,
+            "retry_on": options.outcomes(retry_on),
+            "retry_delay_seconds": retry_delay,
             "tags": tag or [],
             "depends_on": depends_on or [],
         },
@@ -208,7 +212,10 @@ def logs(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Print what a run wrote, byte for byte; each attempt has its own output."""
+    """Print what a run wrote, byte for byte; each attempt has its own output.
+
+    With -f the newest attempt is followed, and those that come after it.
+    """
     client = options.client_for()
     if as_json:
         output.emit(client.logs(run_id, offset=-tail if tail else 0, attempt=attempt))
@@ -216,8 +223,11 @@ def logs(
     start = 0
     if tail:
         start = client.logs(run_id, offset=-tail, limit=1, attempt=attempt).offset
-    chunks = client.follow_logs(run_id, offset=start, until_end=follow, attempt=attempt)
-    for chunk in chunks:
+    if follow and attempt is None:
+        newest = max(1, client.run(run_id).attempts)
+        Following(client, run_id, attempt=newest, offset=start).copy()
+        return
+    for chunk in client.follow_logs(run_id, offset=start, until_end=follow, attempt=attempt):
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
 
@@ -270,7 +280,6 @@ def _wait_all(client: "Client", run_ids: list[str], timeout: float | None) -> "l
     import time
     from functools import partial
 
-    from tallystick.cli.exec import queue_words
     from tallystick.cli.waiting import wait_shown
     from tallystick.client.runs import RUN_ENDS
 

@@ -88,14 +88,16 @@ def create(
         str | None, typer.Option("--workdir", help="Where it runs. [default: here]")
     ] = None,
     env: options.Environment = None,
-    gpus: Annotated[int | None, typer.Option("--gpus", min=0, help="GPUs of each run.")] = None,
-    retries: Annotated[
-        int | None, typer.Option("--retries", min=0, help="Further attempts of a failed run.")
-    ] = None,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0.001, help="Seconds, then a run is ended.")
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="To find its runs by.")] = None,
+    cpus: options.Cpus = None,
+    gpus: options.Gpus = None,
+    gpu_memory: options.GpuMemory = None,
+    memory: options.Memory = None,
+    priority: options.Priority = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    retry_on: options.RetryOn = None,
+    retry_delay: options.RetryDelay = None,
+    tag: options.Tags = None,
     session: options.Session = None,
     as_json: options.Json = False,
 ) -> None:
@@ -126,10 +128,18 @@ def create(
             draft=draft,
             workdir=workdir,
             env=tuple(env or ()),
-            gpus=gpus,
-            retries=retries,
-            timeout=timeout,
             tags=tuple(tag or ()),
+            asked={
+                "cpus": cpus,
+                "gpus": gpus,
+                "gpu_memory_mb": gpu_memory,
+                "memory_mb": memory,
+                "priority": priority,
+                "timeout_seconds": timeout,
+                "retries": retries,
+                "retry_on": options.outcomes(retry_on),
+                "retry_delay_seconds": retry_delay,
+            },
         )
     )
     if dry_run:

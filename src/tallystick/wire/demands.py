@@ -61,8 +61,8 @@ class Asked:
     )
 
 
-class RunDemands(TypedDict, total=False):
-    """The same as keywords of a call, and what else says where a run stands among others."""
+class AskedWords(TypedDict, total=False):
+    """The same as keywords of a call."""
 
     cpus: int | None
     gpus: int | None
@@ -73,5 +73,10 @@ class RunDemands(TypedDict, total=False):
     retries: int | None
     retry_on: tuple[Retryable, ...] | None
     retry_delay_seconds: float | None
+
+
+class RunDemands(AskedWords, total=False):
+    """And what else says where a run stands among others."""
+
     tags: list[str]
     depends_on: list[str]

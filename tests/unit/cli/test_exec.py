@@ -2,11 +2,10 @@
 
 import os
 import signal
-from typing import Any
 
 import pytest
 
-from tallystick.cli.exec import InterruptedBySignal, Interrupts, exit_status, wait_queued
+from tallystick.cli.exec import InterruptedBySignal, Interrupts, exit_status
 from tallystick.wire.views import RunView
 
 
@@ -63,30 +62,3 @@ def test_the_signals_are_given_back() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     Interrupts().restore()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
-
-
-class Queue:
-    """A client whose run moves up in the queue and starts."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def run(self, _run_id: str, **_more: Any) -> RunView:
-        self.asked += 1
-        place = 3 - self.asked
-        status, position = ("queued", place) if place else ("launching", None)
-        return ended(status=status, queue_position=position)
-
-
-def test_the_place_in_the_queue_is_shown_while_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[str] = []
-
-    def wait_shown(look: Any, done: Any, words: Any, **_more: Any) -> None:
-        while not done(seen := look(1)):
-            shown.append(words(seen))
-
-    monkeypatch.setattr("tallystick.cli.waiting.wait_shown", wait_shown)
-    client = Queue()
-    wait_queued(client, ended())  # type: ignore[arg-type]
-    assert shown == ["queued, number 2 in the queue", "queued, number 1 in the queue"]
-    assert client.asked == 3

@@ -1,8 +1,13 @@
 """Queued runs are started in order, and never more of them than there is room for: P3.2."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from tallystick.config import ExecutionSettings
 from tallystick.control.scheduler import Scheduler
@@ -10,6 +15,7 @@ from tallystick.domain import commands as cm
 from tallystick.domain.ids import RunId
 from tallystick.domain.queue import Start
 from tallystick.errors import ConflictError
+from tallystick.projections import queue, tables
 from tallystick.testing.clock import ManualClock
 from tests.unit.control.rig import MINT, CrashError, Rig
 from tests.unit.control.road import Road
@@ -179,3 +185,50 @@ def test_a_stop_after_a_launch_that_was_cut_short_reaches_the_backend(rig: Rig, 
     later.reconciler.tick()
     assert [asked.attempt for asked in rig.backend.cancelled] == [rig.attempt_of(run).id]
     assert later.road.state(run).stop_requested
+
+
+@contextmanager
+def counting() -> Iterator[list[int]]:
+    """How many steps of ten instructions each SQLite's machine takes: the same on every host."""
+    steps = [0]
+
+    def step() -> int:
+        steps[0] += 1
+        return 0
+
+    def watch(connection: Any, *_: object) -> None:
+        connection.connection.dbapi_connection.set_progress_handler(step, 10)
+
+    event.listen(Engine, "before_cursor_execute", watch)
+    try:
+        yield steps
+    finally:
+        event.remove(Engine, "before_cursor_execute", watch)
+
+
+@pytest.mark.parametrize("used", ["every place is used", "every place is free"])
+def test_a_decision_costs_the_same_however_long_the_queue_is(rig: Rig, used: str) -> None:
+    like = [rig.road.state(run) for run in rig.queue(3)]
+    rig.scheduler.tick()
+    room = queue.Room(capacity=rig.backend.capacity(), now=rig.road.clock.now())
+    if used == "every place is used":
+        room = replace(room, capacity=replace(room.capacity, slots=2))
+    else:
+        room = replace(room, capacity=replace(room.capacity, slots=10))
+
+    def cost() -> int:
+        with rig.road.database.read() as tx, counting() as steps:
+            queue.load(tx, room)
+        return steps[0]
+
+    costs = []
+    for count in (100, 4_000):
+        with rig.road.database.write() as tx:
+            more = (
+                replace(like[2], id=RunId(f"run_{n:012x}"), queued_seq=1_000 + n, created_seq=n)
+                for n in range(1_000, 1_000 + count)
+            )
+            tx.upsert(tables.runs.table, [tables.runs.dump(run) for run in more])
+        costs.append(cost())
+    assert costs[0] > 0
+    assert costs[1] <= 1.2 * costs[0]
