@@ -91,7 +91,8 @@ def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fa
     if isinstance(command, cm.MoveRun):
         sweep_of(world, command.sweep)
     if isinstance(command, run_decisions.RunCommand):
-        return run_decisions.decide(run_of(world, command.run), command)
+        run = run_of(world, command.run)
+        return [] if _outdated(world, command, run) else run_decisions.decide(run, command)
     if isinstance(command, sweep_decisions.SweepCommand):
         return _steer(world, command)
     if isinstance(command, attempts.AttemptCommand):
@@ -99,6 +100,14 @@ def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fa
     if isinstance(command, SignalCommand):
         return _signal(world, command, by=by)
     return _administer(world, command, by=by, now=now)
+
+
+def _outdated(world: World, command: run_decisions.RunCommand, run: runs.Run) -> bool:
+    """Whether the start of a sweep that asks for this is no longer its last word."""
+    if not isinstance(command, cm.QueueRun | cm.RequeueRun) or command.of_start is None:
+        return False
+    sweep = world.sweep(run.sweep) if run.sweep else None
+    return sweep is None or sweep.halted or sweep.started_seq != command.of_start
 
 
 SignalCommand = (

@@ -92,13 +92,14 @@ class Planner:
             return True
         if sweep.unregistered > 0 and self._register(sweep):
             return True
+        start = sweep.started_seq
         if sweep.to_requeue and self._move(
-            sweep, runs.to_requeue, lambda run: RequeueRun(run=run)
+            sweep, runs.to_requeue, lambda run: RequeueRun(run=run, of_start=start)
         ):  # before those that have not been tried yet, as their age says
             return True
         if not sweep.to_queue:
             return False
-        return self._move(sweep, runs.to_queue, lambda run: QueueRun(run=run))
+        return self._move(sweep, runs.to_queue, lambda run: QueueRun(run=run, of_start=start))
 
     def _move(
         self,

@@ -204,6 +204,9 @@ class QueueRun:
     """Let the queue start it; repeating it is harmless."""
 
     run: RunId
+    of_start: int | None = None
+    """The entry that started its sweep, when the planner asks for it; nothing happens when the
+    sweep was stopped or started again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +214,8 @@ class RequeueRun:
     """Execute an ended run once more, for its sweep was resumed; one that succeeded is left."""
 
     run: RunId
+    of_start: int | None = None
+    """As in `QueueRun`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

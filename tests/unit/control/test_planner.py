@@ -119,6 +119,30 @@ def test_a_stop_ends_what_waits_and_a_resume_brings_everything_back(road: Road) 
     assert [run.point for run in made] == list(range(53))
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_stop_that_comes_while_runs_are_being_queued_leaves_none_queued(
+    road: Road, resumed: bool
+) -> None:
+    sweep = planned_sweep(road, MANY)
+    planner = planner_of(road)
+    planner.tick()
+    if resumed:
+        road.handle(cm.StartSweep(sweep=sweep))
+        planner.tick()
+        road.handle(cm.StopSweep(sweep=sweep))
+        planner.tick()
+        road.handle(cm.ResumeSweep(sweep=sweep))
+    else:
+        road.handle(cm.StartSweep(sweep=sweep))
+    chosen = sweep_of(road, sweep)
+    road.handle(cm.StopSweep(sweep=sweep))  # after the planner looked, before it asks
+    planner._advance(chosen)
+    planner.tick()
+    assert {run.status.value for run in runs_of(road, sweep)} == (
+        {"stopped"} if resumed else {"ready"}
+    )
+
+
 def test_a_resume_runs_what_failed_or_was_cancelled_and_leaves_what_succeeded(rig: Rig) -> None:
     road = rig.road
     sweep = planned_sweep(road, Declaration(seeds=4), start=True)
