@@ -112,7 +112,6 @@ class Server:
         self.handler = CommandHandler(
             self.database, self.ledger, clock, vault=self.vault, on_commit=self._committed
         )
-        self.max_concurrent = settings.execution.max_concurrent or self.backend.capacity().slots
         scheduler, reconciler = self._execution(mint)
         self.series = Series(self.runs_dir)
         sealer = Sealer(self.database, self.handler, self.runs_dir, clock=clock)
@@ -146,7 +145,6 @@ class Server:
             series=self.series,
             sealer=sealer,
             backend=self.backend,
-            max_concurrent=self.max_concurrent,
             runs_dir=self.runs_dir,
         )
         self.app = create_app(self._services)

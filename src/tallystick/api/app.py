@@ -44,9 +44,13 @@ from tallystick.api.routes import (
 from tallystick.api.routing import Endpoint, Match, Permission, RouteTable
 from tallystick.api.services import Services
 from tallystick.control.credentials import hash_of
+from tallystick.db.database import Transaction
+from tallystick.domain.run import Run
+from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
 from tallystick.errors import ForbiddenError, NotFoundError, TallystickError
 from tallystick.projections import runs as run_questions
+from tallystick.projections import sweeps as sweep_questions
 from tallystick.projections import tokens as token_questions
 from tallystick.wire.views import Warning as Notice
 
@@ -161,10 +165,7 @@ class App:
             token = await self._token(headers)
             auth.check_allowed(endpoint, token, path)
             if auth.is_bound(endpoint, token, path):
-                run = path["run"]
-                auth.check_session(
-                    token, await self.services.read(lambda tx: run_questions.get(tx, run))
-                )
+                auth.check_session(token, await self.services.read(lambda tx: _owned(tx, path)))
         given = request.query_params.multi_items() if request.scope["query_string"] else ()
         values, unknown = queries.read_all(endpoint.query, given)
         call = Call(
@@ -260,6 +261,13 @@ class App:
 def create_app(services: Services) -> App:
     """The application; refuses to be built when a route declares no permission."""
     return App(services, ENDPOINTS)
+
+
+def _owned(tx: Transaction, path: Mapping[str, str]) -> Run | Sweep | None:
+    """The run or the sweep of a path."""
+    if "run" in path:
+        return run_questions.get(tx, path["run"])
+    return sweep_questions.get(tx, path["sweep"])
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:

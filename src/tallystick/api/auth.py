@@ -12,6 +12,7 @@ from typing import Final
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.domain.ids import UNATTRIBUTED, Actor, Role, TokenId
 from tallystick.domain.run import Run
+from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import GRANTABLE, Token
 from tallystick.errors import ForbiddenError, UnauthenticatedError
 
@@ -159,20 +160,25 @@ def check_allowed(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> 
 
 
 def is_bound(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> bool:
-    """Whether the run of a path must belong to the session that the token is bound to (P9.2).
+    """Whether the run or sweep of a path must belong to the session that the token is bound to
+    (P9.2).
 
-    Reading stays open; a run's own token is bound to its run already.
+    Reading stays open, and so does adding runs to a sweep (P2.1); a run's own token is bound to its
+    run already.
     """
+    if token.session is None or token.role is Role.RUN:
+        return False
     acts = endpoint.permission in {Permission.CREATE, Permission.CONTROL, Permission.METRICS}
-    return acts and "run" in path and token.session is not None and token.role is not Role.RUN
+    controls = endpoint.permission is Permission.CONTROL
+    return (acts and "run" in path) or (controls and "sweep" in path)
 
 
-def check_session(token: Token, run: Run | None) -> None:
-    """Raises `ForbiddenError` for a run of another session; an unattributed one is everybody's."""
+def check_session(token: Token, run: Run | Sweep | None) -> None:
+    """Raises `ForbiddenError` for what is of another session; the unattributed is everybody's."""
     if run is None or run.session in {token.session, UNATTRIBUTED}:
         return
     raise ForbiddenError(
-        f"this token belongs to session {token.session!r}, the run {run.id} to another one",
+        f"this token belongs to session {token.session!r}, {run.id} to another one",
         code="session_scope",
         hint="such a token may read every run, and act on those of its own session; to repeat "
         "this one, register its command as a run of your own",

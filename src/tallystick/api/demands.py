@@ -11,9 +11,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tallystick.api.call import Call
+from tallystick.api.texts import is_secret
 from tallystick.domain.capacity import Capacity
 from tallystick.domain.demands import Demands, check
+from tallystick.domain.needs import needs_of
+from tallystick.domain.reasons import Impossible
+from tallystick.domain.shares import default_gpus, limited
 from tallystick.errors import InvalidError
+from tallystick.projections import totals
 from tallystick.shell import pins
 from tallystick.wire.demands import Asked
 from tallystick.wire.requests import GpuWrap
@@ -35,15 +40,22 @@ async def demands_of(
     """Demands, checked against their ranges and against what the host has.
 
     What is not asked for stays as in `base`; `command` is None when it stays, too. A command that
-    names no devices may have them named in `env`. Raises
-    `InvalidError` (gpus_conflict, gpus_unavailable, body_invalid); what is only worth knowing
-    becomes a warning.
+    names no devices may have them named in `env`. Raises `InvalidError` (gpus_conflict,
+    gpus_unavailable, resources_unavailable, body_invalid); what is only worth knowing becomes a
+    warning.
     """
     known = base or Demands()
     named = await _named(call, known, command, env or {})
     if command is not None and known.pins:
         known = replace(known, gpus=None, pins=())  # they went with the old command
-    gpus, named = await _devices(call, asked, known, named=named, wrap=wrap)
+    gpus = pins.reconcile(named, asked.gpus)
+    if gpus is None:
+        gpus = known.gpus
+    wrapped = gpus is None and wrap is not None and wrap.enabled
+    room = None
+    if named or gpus or wrapped or asked.cpus or asked.memory_mb or asked.gpu_memory_mb:
+        room = await _room(call)
+        gpus, named = _devices(call, room, gpus=gpus, named=named, wrapped=wrapped)
     changes: dict[str, Any] = {
         "cpus": asked.cpus,
         "gpu_memory_mb": asked.gpu_memory_mb,
@@ -53,7 +65,29 @@ async def demands_of(
         **_retrying(asked, wrap),
     }
     given = {key: value for key, value in changes.items() if value is not None}
-    return check(replace(known, gpus=gpus, pins=named, **given))
+    demands = check(replace(known, gpus=gpus, pins=named or (), **given))
+    if room is not None:
+        _check_possible(demands, room, call.services.settings.execution.default_gpus)
+    return demands
+
+
+async def _room(call: Call) -> Capacity:
+    """What this host hands out, as its settings and people say; a driver may take its time."""
+    found = await call.services.work(call.services.backend.capacity)
+    cluster = await call.services.read(totals.cluster)
+    return limited(found, slots=None, gpu_count=cluster.gpu_count)
+
+
+def _check_possible(demands: Demands, room: Capacity, default: int | None) -> None:
+    """Refuse what no end of any run would ever make room for."""
+    needs = needs_of(demands, room, default_gpus(room, default))
+    if isinstance(needs, Impossible):
+        raise InvalidError(
+            f"expected what this host can give; the run {needs.words(now=0)}",
+            code="resources_unavailable",
+            hint="ask for what there is, or leave it out",
+            next_actions=("GET /wild/v2/system-health says what there is",),
+        )
 
 
 async def _named(
@@ -68,22 +102,15 @@ async def _named(
     return found
 
 
-async def _devices(
+def _devices(
     call: Call,
-    asked: Asked,
-    known: Demands,
+    room: Capacity,
     *,
+    gpus: int | None,
     named: tuple[str, ...] | None,
-    wrap: GpuWrap | None,
+    wrapped: bool,
 ) -> tuple[int | None, tuple[str, ...]]:
     """How many devices, and which of them are named."""
-    gpus = pins.reconcile(named, asked.gpus)
-    if gpus is None:
-        gpus = known.gpus
-    wrapped = gpus is None and wrap is not None and wrap.enabled
-    if not (named or gpus or wrapped):
-        return gpus, ()
-    room = await call.services.work(call.services.backend.capacity)  # a driver may take its time
     if named:
         gpus = _pinned(call, named, room)
     elif wrapped:
@@ -125,6 +152,11 @@ def checked_tags(tags: Sequence[str]) -> tuple[str, ...]:
             raise InvalidError(
                 "tags: expected 1 to 40 letters, digits, '.', '_', ':', '/', '=' and '-'; "
                 f"found {tag[:40]!r}",
+                code="tags_invalid",
+            )
+        if is_secret(tag):
+            raise InvalidError(
+                "tags: expected words that everybody may read; found what looks like a secret",
                 code="tags_invalid",
             )
     return tuple(dict.fromkeys(tags))

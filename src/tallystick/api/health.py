@@ -50,10 +50,10 @@ def standing(tx: Transaction) -> Standing:
     )
 
 
-def health_view(now: Standing, room: Capacity, *, max_concurrent: int) -> SystemHealth:
+def health_view(now: Standing, room: Capacity) -> SystemHealth:
     """The truth under the names that agents read."""
     tally = now.tally
-    usable = limited(room, slots=max_concurrent, gpu_count=now.handed_out)
+    usable = limited(room, slots=None, gpu_count=now.handed_out)
     devices = _devices(room.devices, now.active, usable)
     states = [device.state for device in devices]
     return SystemHealth(
@@ -62,14 +62,14 @@ def health_view(now: Standing, room: Capacity, *, max_concurrent: int) -> System
         completed=tally.finished,
         failed=tally.failed,
         total=tally.total,
-        max_concurrent=max_concurrent,
+        max_concurrent=room.slots,
         launching=tally.launching,
         ready=tally.ready,
         waiting_in_queue=tally.queued,
         stopped=tally.stopped,
-        free=0 if now.draining is not None else max(0, max_concurrent - tally.active),
+        free=0 if now.draining is not None else max(0, room.slots - tally.active),
         capacity=CapacityView(
-            slots=max_concurrent,
+            slots=room.slots,
             cpus=room.cpus,
             memory_mb=room.memory_mb,
             gpus=len(usable.devices),

@@ -100,8 +100,6 @@ class Services:
     series: Series
     sealer: Sealer
     backend: Backend
-    max_concurrent: int
-    """Runs at a time."""
     runs_dir: Path
     """Where the runs' directories lie."""
     skills: Skills = field(default_factory=load_skills)

@@ -50,9 +50,13 @@ def sweep_view(
     run_ids: Sequence[str],
     *,
     in_list: bool = False,
+    held_up: str | None = None,
     **more: Any,
 ) -> wire.SweepView:
-    """One sweep with the first of its runs, the ids as `of_sweeps` found them."""
+    """One sweep with the first of its runs, the ids as `of_sweeps` found them.
+
+    `held_up` says what keeps its queued runs from being started, where that is known.
+    """
     name, goal, plan = material.text(sweep.name) or "", material.text(sweep.goal), sweep.plan
     command = None if plan is None else material.text(plan.command)
     cut = plan.count if plan is not None and plan.count < plan.size else None
@@ -85,7 +89,7 @@ def sweep_view(
         planned=sweep.planned,
         registered=sweep.registered,
         paused=sweep.paused is not None,
-        reason=reason_of(sweep),
+        reason=reason_of(sweep) or held_up,
         creation_context=_creation_context(
             sweep, {"name": name, "goal": goal, "command": command, "max_runs": cut}, ui_config
         ),
@@ -143,6 +147,11 @@ def reason_of(sweep: Sweep) -> str | None:
     if sweep.halted and missing:
         return (
             f"stopped: {missing:,} of {sweep.planned:,} planned runs are not registered; "
+            f"POST /sweeps/{sweep.id}/resume goes on"
+        )
+    if sweep.halted and sweep.runs.stopped:
+        return (
+            f"stopped: {sweep.runs.stopped:,} of its runs were cancelled; "
             f"POST /sweeps/{sweep.id}/resume goes on"
         )
     if sweep.runs.ready and sweep.runs.ready == sweep.runs.total:

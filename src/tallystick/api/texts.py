@@ -52,7 +52,7 @@ def checked_alert(alert: str | None) -> str | None:
             f"found {alert[:64]!r}",
             code="text_invalid",
         )
-    if _is_secret(alert):
+    if is_secret(alert):
         raise InvalidError(
             "origin_alert_id: expected the id of an alert; found what looks like a secret",
             code="text_invalid",
@@ -65,7 +65,7 @@ def checked_session(session: str | None, *, field: str = "chat_session_id") -> s
 
     Length and characters are checked where the session is attributed.
     """
-    if session is not None and len(session) <= MAX_SESSION_LENGTH and _is_secret(session):
+    if session is not None and len(session) <= MAX_SESSION_LENGTH and is_secret(session):
         raise InvalidError(
             f"{field}: expected the id of a conversation; found what looks like a secret",
             code="session_invalid",
@@ -74,6 +74,6 @@ def checked_session(session: str | None, *, field: str = "chat_session_id") -> s
     return session
 
 
-def _is_secret(text: str) -> bool:
+def is_secret(text: str) -> bool:
     """Whether redaction would cut something out of `text`."""
     return bool(redact(text, salt=b"").secrets)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tallystick.client.client import Client
     from tallystick.wire.views import RunView
 
+LONGEST_LOOK_SECONDS = 5.0
+
 
 class Following:
     """What of a run's output has been copied to standard output."""
@@ -56,7 +58,10 @@ class Following:
             sys.stdout.buffer.flush()
 
     def _look(self, wait_seconds: float) -> "RunView":
-        return self._client.run(self._run_id, wait=wait_seconds)
+        """One look, which may wait; not for long, for the next attempt may have begun just before,
+        and tells nobody who only began to wait then.
+        """
+        return self._client.run(self._run_id, wait=min(wait_seconds, LONGEST_LOOK_SECONDS))
 
 
 def queue_words(run: "RunView") -> str:

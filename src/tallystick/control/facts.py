@@ -19,9 +19,9 @@ from tallystick.domain import session as sessions
 from tallystick.domain import sweep as sweeps
 from tallystick.domain import token as tokens
 from tallystick.domain.events import Fact
-from tallystick.domain.ids import Actor, RequestMark, Role, RunId, SessionId, SweepId
+from tallystick.domain.ids import PEOPLE, Actor, RequestMark, Role, RunId, SessionId, SweepId
 from tallystick.domain.request import SeenRequest, check_repeat
-from tallystick.errors import NotFoundError
+from tallystick.errors import NotFoundError, PolicyError
 from tallystick.projections.world import World
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fa
     if isinstance(command, cm.CreateSweep):
         return _create_sweep(world, command, by)
     if isinstance(command, cm.MoveRun):
-        sweep_of(world, command.sweep)
+        return _move(world, command, by)
     if isinstance(command, run_decisions.RunCommand):
         run = run_of(world, command.run)
         return [] if _outdated(world, command, run) else run_decisions.decide(run, command)
@@ -169,10 +169,22 @@ def _session_in(world: World, scope: str) -> SessionId | None:
 
 
 def _steer(world: World, command: sweep_decisions.SweepCommand) -> list[Fact]:
-    """What becomes of a sweep; its points count in the budgets as they are registered."""
+    """What becomes of a sweep; what it is to execute counts in the budgets, which may refuse."""
     sweep = sweep_of(world, command.sweep)
     last = world.run(sweep.streak_run) if sweep.streak_run else None
-    return sweep_decisions.decide(sweep, command, last_failed=last)
+    facts = sweep_decisions.decide(sweep, command, last_failed=last)
+    if not facts:
+        return facts
+    planned = sweep.planned
+    match command:
+        case cm.StartSweep() | cm.ResumeSweep():
+            pass
+        case cm.EditSweep() if command.materialise or command.start:
+            planned = planned if command.plan is None else command.plan.count
+        case _:
+            return facts
+    more = planned if sweep.draft else 0  # others were counted when they were declared
+    return _budgeted(world, SessionId(sweep.session), sweep, more=more) + facts
 
 
 def _administer(
@@ -220,6 +232,23 @@ def _register(world: World, command: cm.RegisterRun, by: Actor) -> list[Fact]:
         run_of(world, needed)
     facts += _budgeted(world, attribution.session, sweep, more=1)
     return facts + run_decisions.decide_register(command, attribution, marks=marks)
+
+
+def _move(world: World, command: cm.MoveRun, by: Actor) -> list[Fact]:
+    """It counts in the budget of its new sweep; what has run stays where it counts."""
+    sweep, run = sweep_of(world, command.sweep), run_of(world, command.run)
+    moved = run_decisions.decide(run, command)
+    if not moved:
+        return []
+    left = world.budget(run.sweep) if run.sweep and run.attempts else None
+    if left is not None and left.runs is not None and by.role not in PEOPLE:
+        raise PolicyError(
+            f"run {run.id} counts in the budget of sweep {run.sweep}; only people take it out",
+            code="budget_exceeded",
+            violations=["budget_exceeded"],
+        )
+    budget = world.budget(sweep.id)
+    return budgets.passing(budget, sweep.runs.total, 1, session=run.session) + moved
 
 
 def _budgeted(

@@ -37,6 +37,9 @@ MOST_WAITING: Final = 10_000
 MOST_RETRIES: Final = 500
 """Notices that a target refused one by one while it took others."""
 
+MOST_SKIPPED: Final = 1_000
+"""Entries without a notice for the target, before its position moves past them."""
+
 PAGE: Final = 50
 """Notices between two durable steps."""
 
@@ -149,11 +152,15 @@ class Follower:
         with self._database.read() as tx:
             start = notices.calling_before(tx, self._types, after=place.seq, newest=MOST_WAITING)
             found = notices.calling(tx, self._types, after=start, limit=limit)
+            newest = start if found else notices.newest_seq(tx)
         if start > place.seq:
             _log.warning("%s: too much was waiting, the oldest was left out", self._target.name)
         if found:
             due = [_Due(notice=one) for one in found]
             self._deliver(due, _Progress(place=place, settled=[], put_off=[]))
+        elif newest - place.seq > MOST_SKIPPED:  # nobody is told of them: not to be read again
+            place = replace(place, seq=newest)
+            self._remember(_Progress(place=place, settled=[], put_off=[]))
         return bool(found)
 
     def _deliver(self, due: Sequence[_Due], progress: _Progress) -> None:

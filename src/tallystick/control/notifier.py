@@ -30,7 +30,7 @@ POLL_SECONDS: Final = 5.0
 
 MOST_TARGETS: Final = 16
 STOP_SECONDS: Final = 1.0
-"""How long the end of the server waits for each delivery; what is cut off is repeated."""
+"""How long the end of the server waits for deliveries; what is cut off is repeated."""
 
 
 class Notifier:
@@ -79,8 +79,9 @@ class Notifier:
             follower.end()
         for service in self._services:
             service.stop(patience_seconds=0)
+        patience = STOP_SECONDS / max(1, len(self._services))
         for service in self._services:
-            service.stop(patience_seconds=STOP_SECONDS)
+            service.stop(patience_seconds=patience)
 
 
 def build_notifier(

@@ -38,7 +38,6 @@ TIMEOUT_SECONDS: Final = 15.0
 """The specification asks for 15 to 30."""
 
 _GONE: Final = 410
-_LONGEST_ANSWER: Final = 65_536  # bytes that are read of an answer nobody needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +127,8 @@ class Webhook:
                     "POST", self._target(), body=body, headers=self._headers(message, body, now)
                 )
                 answer = connection.getresponse()
-                answer.read(_LONGEST_ANSWER)
                 status, after = answer.status, answer.getheader("retry-after")
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, UnicodeError) as error:  # the last: a host that is no name
             return Verdict(delivered=False, said=f"no answer ({type(error).__name__})")
         if 200 <= status < 300:
             return Verdict(delivered=True)

@@ -71,19 +71,20 @@ def decide_set(
             code="people_only",
             hint="ask the researcher to set it with their own token",
         )
-    if command.action not in ACTIONS:
+    action = command.action or state.action
+    if action not in ACTIONS:
         raise InvalidError(
-            f"action: expected refuse or stop; found {command.action[:40]!r}", code="body_invalid"
+            f"action: expected refuse or stop; found {action[:40]!r}", code="body_invalid"
         )
-    wanted = (command.runs, command.gpu_ms, command.wall_ms)
+    kinds = ("runs", "gpu_ms", "wall_ms")
+    wanted = [getattr(state if kind in command.kept else command, kind) for kind in kinds]
     if any(limit is not None and limit < 0 for limit in wanted):
         raise InvalidError("a budget is 0 or more", code="body_invalid")
-    unchanged = wanted == (state.runs, state.gpu_ms, state.wall_ms)
-    if unchanged and (state.unlimited or state.action == command.action):
+    unchanged = wanted == [state.runs, state.gpu_ms, state.wall_ms]
+    if unchanged and (state.unlimited or state.action == action):
         return []
-    event = BudgetSet(
-        runs=command.runs, gpu_ms=command.gpu_ms, wall_ms=command.wall_ms, action=command.action
-    )
+    runs, gpu_ms, wall_ms = wanted
+    event = BudgetSet(runs=runs, gpu_ms=gpu_ms, wall_ms=wall_ms, action=action)
     return [Fact(stream_of(command.scope), event, session)]
 
 

@@ -88,7 +88,11 @@ class EditSweep:
     name: Text | None = None
     goal: Text | None = None
     plan: SweepPlanned | None = None
+    plan_base: int | None = None
+    """The entry of the plan that `plan` takes fields over from; None for none."""
     materialise: bool = False
+    start: bool = False
+    """Start it as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +201,8 @@ class EditRun:
     command: Text | None = None
     workdir: Text | None = None
     demands: Demands | None = None
+    demands_base: Demands | None = None
+    """What `demands` takes fields over from; they are refused when it has changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,7 +401,10 @@ class SetBudget:
     runs: int | None = None
     gpu_ms: int | None = None
     wall_ms: int | None = None
-    action: str = "refuse"
+    action: str | None = None
+    """None leaves it as it is, which is `refuse` at first."""
+    kept: tuple[str, ...] = ()
+    """Fields among `runs`, `gpu_ms` and `wall_ms` that stay as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

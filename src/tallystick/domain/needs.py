@@ -50,7 +50,9 @@ def needs_of(demands: Demands, capacity: Capacity, default_gpus: int) -> Needs |
 
 
 def _count(demands: Demands, default_gpus: int) -> int:
-    """How many devices, where none are named."""
+    """How many devices, where none are named; whoever asks for their memory asks for one."""
+    if demands.gpus is None and demands.gpu_memory_mb is not None:
+        return max(1, default_gpus)
     return default_gpus if demands.gpus is None else demands.gpus
 
 

@@ -117,6 +117,13 @@ def _decide_edit(state: Run, command: EditRun) -> list[RunEvent]:
     wanted = (command.name, command.command, command.workdir)
     if any(text is not None and text.n == 0 for text in wanted):
         raise InvalidError("name, command and workdir: expected text, found an empty string")
+    if command.demands is not None and command.demands_base not in (None, state.demands):
+        raise ConflictError(
+            f"run {state.id} was changed by somebody else at the same moment",
+            code="edited_meanwhile",
+            next_actions=(f"GET /runs/{state.id}", f"PUT /runs/{state.id} once more"),
+            status=state.status,
+        )
     changed: dict[str, Any] = {}
     for key in ("name", "command", "workdir", "demands"):
         new = getattr(command, key)

@@ -121,7 +121,8 @@ def sweep_status(tally: Tally, *, draft: bool, missing: int = 0, halted: bool = 
         return "pending"
     if tally.failed:
         return "failed"
-    return "canceled" if missing or not tally.finished else "completed"
+    cut_short = missing or not tally.finished or (halted and tally.stopped)
+    return "canceled" if cut_short else "completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

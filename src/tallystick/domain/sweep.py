@@ -45,6 +45,8 @@ class Sweep:
     created_by: str
     started_at: int | None = None
     completed_at: int | None = None
+    idle_ms: int = 0
+    """How long nothing of it was left to do, before it went on."""
     archived: bool = False
     archived_at: int | None = None
     plan: SweepPlanned | None = None
@@ -174,7 +176,9 @@ def _derived(state: Sweep, *, ts: int) -> Sweep:
     completed_at = (state.completed_at or ts) if state.done else None
     if (unsettled, completed_at) == (state.unsettled, state.completed_at):
         return state
-    return replace(state, unsettled=unsettled, completed_at=completed_at)
+    goes_on = completed_at is None and state.completed_at is not None
+    idle_ms = state.idle_ms + (max(ts - (state.completed_at or ts), 0) if goes_on else 0)
+    return replace(state, unsettled=unsettled, completed_at=completed_at, idle_ms=idle_ms)
 
 
 def _evolve(state: Sweep, record: Record, event: SweepEvent) -> Sweep:

@@ -92,9 +92,19 @@ def _edit(state: Sweep, command: EditSweep) -> list[SweepEvent]:
                 next_actions=("POST /sweeps with the changed fields",),
                 status=state.status,
             )
+        if command.plan_base != state.plan_seq:
+            raise ConflictError(
+                f"sweep {state.id} was planned anew by somebody else at the same moment",
+                code="edited_meanwhile",
+                next_actions=(f"GET /sweeps/{state.id}", f"PUT /sweeps/{state.id} once more"),
+                status=state.status,
+            )
         events.append(command.plan)
     if command.materialise and state.draft:
+        _refuse_archived(state)
         events.append(SweepMaterialised())
+    if command.start:
+        events += _start(state, StartSweep(sweep=state.id))
     return events
 
 

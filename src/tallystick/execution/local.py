@@ -147,6 +147,7 @@ class LocalBackend:
             if not (records or self._has_begun(handle)):
                 return  # it has hardly begun: a signal would kill it, and it will find the file
             if processes.send(supervisor, signal.SIGTERM):
+                processes.send(supervisor, signal.SIGCONT)  # its command may have stopped it
                 return
         with self._guard:
             followed = self._learn(handle, records)
@@ -236,6 +237,8 @@ class LocalBackend:
     def _look_supervised(self, handle: Handle) -> Sighting:
         """Its supervisor lives: at work, or done and still delivering; whom it names is kept."""
         followed = self._follow(handle)
+        if followed.supervisor is not None:
+            processes.go_on(followed.supervisor.pid)
         size = rundir.journal_bytes(handle.directory)
         if size != followed.journal_bytes and (not followed.supervisor or not followed.command):
             supervisor, command = rundir.read_head(

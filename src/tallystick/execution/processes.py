@@ -139,6 +139,13 @@ def send(pid: Pid, number: signal.Signals) -> bool:
     return True
 
 
+def go_on(pid: Pid) -> None:
+    """Continue just this process where somebody has stopped it."""
+    fields = proc.stat_fields(pid.number)
+    if fields is not None and fields[0] == b"T" and _same(fields, pid):
+        send(pid, signal.SIGCONT)
+
+
 def scan() -> dict[int, Process]:
     """Every living process of the host by its pid; empty where there is no /proc."""
     found = {}

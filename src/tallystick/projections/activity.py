@@ -94,7 +94,7 @@ def uses(tx: Transaction, scopes: Iterable[str], *, now: int) -> dict[str, Use]:
         found[sweep.id] = Use(
             runs=sweep.runs.total,
             gpu_ms=sweep.gpu_ms + held,
-            wall_ms=_since(sweep.started_at, until),
+            wall_ms=max(0, _since(sweep.started_at, until) - sweep.idle_ms),
             busy=busy,
         )
     for scope in wanted:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, RowMapping, and_, func, or_, select
 
@@ -99,7 +99,8 @@ def load(tx: Transaction, room: Room, *, idle: bool = False, words: bool = False
         return line
     limit = max(1, situation.free_slots)
     found = {key: _oldest(tx, key, now=room.now, limit=limit) for key in _lane_ids(tx)}
-    around = _Around(tx, [rows[0] for rows in found.values() if rows], cluster, words=words)
+    heads = [rows[0] for rows in found.values() if rows]
+    around = _Around(tx, heads, cluster, words=words)
     lanes = []
     for key, rows in found.items():
         after = around.stopped_at(rows[0]) if rows else 0
@@ -118,6 +119,13 @@ def load(tx: Transaction, room: Room, *, idle: bool = False, words: bool = False
         lanes=tuple(lanes),
         sweeps=around.sweeps,
     )
+
+
+def held_up(tx: Transaction, sweep: Sweep) -> Reason | None:
+    """What keeps every queued run of a sweep from being started, and no end of a run changes."""
+    head = {"sweep": sweep.id, "session": sweep.session}
+    around = _Around(tx, [head], totals.cluster(tx), words=True)
+    return around.held_up(SessionId(sweep.session), sweep.id)
 
 
 def holdings(tx: Transaction) -> tuple[Holding, ...]:
@@ -183,7 +191,12 @@ class _Around:
     """Sweeps, sessions and budgets of the lanes, and what of them holds up a lane."""
 
     def __init__(
-        self, tx: Transaction, heads: Sequence[RowMapping], cluster: Cluster, *, words: bool
+        self,
+        tx: Transaction,
+        heads: Sequence[RowMapping | Mapping[str, Any]],
+        cluster: Cluster,
+        *,
+        words: bool,
     ) -> None:
         in_sweeps = sorted({head["sweep"] for head in heads if head["sweep"] is not None})
         of_sessions = sorted({head["session"] for head in heads})
@@ -225,7 +238,7 @@ class _Around:
         """The runs of one lane."""
         session, sweep = SessionId(rows[0]["session"]), rows[0]["sweep"]
         demands = from_fields(Demands, json.loads(rows[0]["demands"]))
-        held_up = self._held_up(session, sweep)
+        held_up = self.held_up(session, sweep)
         return tuple(
             Candidate(
                 run=RunId(row["id"]),
@@ -238,7 +251,7 @@ class _Around:
             for row in rows
         )
 
-    def _held_up(self, session: SessionId, key: SweepId | None) -> Reason | None:
+    def held_up(self, session: SessionId, key: SweepId | None) -> Reason | None:
         """What somebody said or spent, and no end of a run changes."""
         sweep = self.sweeps.get(key) if key is not None else None
         if sweep is not None and sweep.paused:

@@ -85,8 +85,7 @@ class Group:
 
     def remove(self) -> None:
         """Nothing of the run is left; where the kernel is slower than we, a later one removes."""
-        with suppress(OSError):
-            self.path.rmdir()
+        _remove(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +237,14 @@ def _sweep(parent: Path) -> None:
     for group in parent.glob(GROUP_PREFIX + "*"):
         with suppress(OSError):
             if process.now_ms() / 1000 - group.stat().st_mtime > ABANDONED_SECONDS:
-                group.rmdir()
+                _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """A group with those that a command has made in it, as far as no process is left there."""
+    with suppress(OSError):
+        for inner, _, _ in os.walk(group, topdown=False):
+            Path(inner).rmdir()
 
 
 def _counter(path: Path) -> int:

@@ -353,11 +353,19 @@ def test_gpu_time_is_counted_for_every_attempt() -> None:
 
 def test_the_plan_can_be_replaced_while_there_are_no_runs() -> None:
     state = after(swept(draft=True), PLANNED)
-    other = replace(PLANNED, count=3, size=3)
+    other, base = replace(PLANNED, count=3, size=3), state.plan_seq
     assert kinds(state, EditSweep(sweep=SWEEP, plan=PLANNED)) == []
-    assert kinds(state, EditSweep(sweep=SWEEP, plan=other)) == ["sweep.planned"]
-    command = EditSweep(sweep=SWEEP, name=text("new"), plan=other, materialise=True)
-    assert kinds(state, command) == ["sweep.edited", "sweep.planned", "sweep.materialised"]
+    assert kinds(state, EditSweep(sweep=SWEEP, plan=other, plan_base=base)) == ["sweep.planned"]
+    command = EditSweep(
+        sweep=SWEEP, name=text("new"), plan=other, plan_base=base, materialise=True, start=True
+    )
+    assert kinds(state, command) == [
+        "sweep.edited",
+        "sweep.planned",
+        "sweep.materialised",
+        "sweep.started",
+    ]
+    assert code_of(state, EditSweep(sweep=SWEEP, plan=other, plan_base=1)) == "edited_meanwhile"
     used = replace(state, runs=Tally(finished=1))
     assert code_of(used, EditSweep(sweep=SWEEP, plan=other)) == "sweep_immutable"
     (fact,) = sweep_decisions.decide(used, EditSweep(sweep=SWEEP, name=text("new")))

@@ -178,9 +178,13 @@ def planned(history: History) -> None:
         ui_config=texts.add("{}"),
     )
     sweep = history.sweep("7", plan=plan, start=True, parallel=1)
-    history.spine.handler.handle(
-        cm.EditSweep(sweep=sweep, plan=replace(plan, seed=8)), by=AGENT, texts=texts
+    with history.spine.database.read() as tx:
+        planned = sweeps.get(tx, sweep)
+    assert planned is not None
+    edit = cm.EditSweep(
+        sweep=sweep, plan=replace(plan, seed=8), plan_base=planned.plan_seq, start=True
     )
+    history.spine.handler.handle(edit, by=AGENT, texts=texts)
     texts = history.spine.texts()
     made = cm.PlannedRun(
         run=RunId("run_000000000007"),

@@ -22,7 +22,7 @@ from tallystick.db.database import Transaction
 from tallystick.domain import commands
 from tallystick.domain.alert import SEVERITIES, Alert
 from tallystick.domain.ids import AlertId, Role
-from tallystick.errors import InvalidError, NotFoundError
+from tallystick.errors import ConflictError, InvalidError, NotFoundError
 from tallystick.projections import alerts, runs
 from tallystick.wire.signal_requests import MOST_CHOICES, RaiseAlert, RespondAlert
 from tallystick.wire.signal_views import (
@@ -181,10 +181,17 @@ async def respond(call: Call) -> Response:
     )
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
     already = not accepted.records
+    view = await call.services.read(lambda tx: _one(tx, alert.id))
+    if already and view.response != label:
+        raise ConflictError(
+            f"alert {alert.id} was answered with {(view.response or '')[:80]!r} already",
+            code="alert_answered",
+            next_actions=(f"GET /alerts/{alert.id} shows the answer",),
+        )
     answer = AlertAnswered(
         message=_said(action, already=already),
         already=already,
-        alert=await call.services.read(lambda tx: _one(tx, alert.id)),
+        alert=view,
         receipt=accepted.receipt,
         warnings=call.warnings,
     )

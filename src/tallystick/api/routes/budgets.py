@@ -2,11 +2,10 @@
 
 from typing import Any, Final
 
-import orjson
 from starlette.responses import Response
 
 from tallystick.api import answers
-from tallystick.api.bodies import Body
+from tallystick.api.bodies import Body, parse
 from tallystick.api.call import Call
 from tallystick.api.finding import find_sweep, is_id
 from tallystick.api.routing import Endpoint, Permission
@@ -53,14 +52,15 @@ async def put(call: Call) -> Response:
     of hours nothing more is started, and with the action `stop` what is active is ended, too.
     """
     body: PutBudget = call.body
-    given = orjson.loads(call.raw)
-    scope, present = await call.services.read(lambda tx: _present(tx, call.path["scope"]))
+    given = parse(call.raw)
+    fields = {"runs": "runs", "gpu_ms": "gpu_hours", "wall_ms": "wall_hours"}
     command = SetBudget(
-        scope=scope,
-        runs=_runs(body.runs) if "runs" in given else present.runs,
-        gpu_ms=_ms("gpu_hours", body.gpu_hours) if "gpu_hours" in given else present.gpu_ms,
-        wall_ms=_ms("wall_hours", body.wall_hours) if "wall_hours" in given else present.wall_ms,
-        action=body.action or present.action,
+        scope=await call.services.read(lambda tx: _scope(tx, call.path["scope"])),
+        runs=_runs(body.runs),
+        gpu_ms=_ms("gpu_hours", body.gpu_hours),
+        wall_ms=_ms("wall_hours", body.wall_hours),
+        action=body.action,
+        kept=tuple(kind for kind, field in fields.items() if field not in given),
     )
     accepted = await call.services.submit(command, by=call.actor)
     more = {"receipt": accepted.receipt, "already": not accepted.records}

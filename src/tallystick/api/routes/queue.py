@@ -87,7 +87,7 @@ def _page(tx: Transaction, room: Room, *, first: int, limit: int) -> QueueView:
     shown = [by_id[key] for key in ids[:limit] if key in by_id]
     told = _told(queue.waiting(shown), now=room.now)
     material = views.Material(texts=views.load_texts(tx, [run.name for run in shown]))
-    machine = health_view(standing(tx), room.capacity, max_concurrent=room.capacity.slots)
+    machine = health_view(standing(tx), room.capacity)
     return QueueView(
         capacity=machine.capacity,
         slots_used=machine.running,

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -277,11 +278,12 @@ async def update(call: Call) -> Response:
     workdir = body.workdir
     if workdir is not None:
         workdir = await checked_workdir(call, checked_text("workdir", workdir))
-    demands = None
+    demands = base = None
     if body.command is not None or _asks(body):
-        old = await call.services.read(lambda tx: find_run(tx, call.path["run"]))
-        demands = await demands_of(call, body, command=body.command, base=old.demands)
-    edit = await call.prepare(lambda: _edit(call, body, texts, workdir=workdir, demands=demands))
+        base = (await call.services.read(lambda tx: find_run(tx, call.path["run"]))).demands
+        demands = await demands_of(call, body, command=body.command, base=base)
+    edit = await call.prepare(lambda: _edit(call, body, texts, workdir=workdir))
+    edit = replace(edit, demands=demands, demands_base=base)
     accepted = await call.services.submit(edit, by=call.actor, texts=texts)
     assert accepted.run is not None  # noqa: S101 - an edit is about a run
     view = await full_view(call, accepted.run, receipt=accepted.receipt, warnings=call.warnings)
@@ -293,9 +295,7 @@ def _asks(body: Asked) -> bool:
     return any(getattr(body, item.name) is not None for item in dataclasses.fields(Asked))
 
 
-def _edit(
-    call: Call, body: UpdateRun, texts: Texts, *, workdir: str | None, demands: Demands | None
-) -> EditRun:
+def _edit(call: Call, body: UpdateRun, texts: Texts, *, workdir: str | None) -> EditRun:
     """The command for a body; long texts take their time."""
     name, command = body.name, body.command
     return EditRun(
@@ -303,7 +303,6 @@ def _edit(
         name=None if name is None else texts.add(checked_text("name", name, longest=LONGEST_NAME)),
         command=None if command is None else texts.add(checked_text("command", command)),
         workdir=None if workdir is None else texts.add(workdir),
-        demands=demands,
     )
 
 

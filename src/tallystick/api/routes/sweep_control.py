@@ -52,7 +52,7 @@ async def stop(call: Call) -> Response:
 
     Answers at once; each run is `stopped` when its last process is gone (P3.6).
     """
-    return await _move(call, StopSweep(sweep=_find_id(call)), _stopped, "Sweep was stopped already")
+    return await _move(call, StopSweep(sweep=_find_id(call)), _stopped, _stopped_already)
 
 
 async def resume(call: Call) -> Response:
@@ -88,7 +88,7 @@ async def _move(
     call: Call,
     command: StartSweep | StopSweep | ResumeSweep | ArchiveSweep | UnarchiveSweep,
     message: Callable[[Sweep], str],
-    already: str,
+    already: str | Callable[[Sweep], str],
 ) -> Response:
     """Ask, and answer with the sweep as it is now."""
     accepted = await call.services.submit(command, by=call.actor)
@@ -96,8 +96,12 @@ async def _move(
     assert sweep is not None  # noqa: S101 - the command is about a sweep
     view = await call.services.read(lambda tx: full_view(tx, sweep))
     starts = isinstance(command, StartSweep | ResumeSweep)
+    if accepted.records:
+        said = message(sweep)
+    else:
+        said = already if isinstance(already, str) else already(sweep)
     answer = SweepMoved(
-        message=message(sweep) if accepted.records else already,
+        message=said,
         sweep_id=sweep.id,
         already=not accepted.records,
         sweep=view,
@@ -115,6 +119,10 @@ def _started(sweep: Sweep) -> str:
 
 def _stopped(sweep: Sweep) -> str:
     return "Sweep is being stopped" if sweep.to_stop else "Sweep stopped"
+
+
+def _stopped_already(sweep: Sweep) -> str:
+    return "Sweep is being stopped already" if sweep.to_stop else "Sweep was stopped already"
 
 
 def _resumed(sweep: Sweep) -> str:

@@ -19,7 +19,7 @@ from tallystick.api.sweep_views import plan_view, sweep_view
 from tallystick.api.texts import LONGEST_NAME, checked_characters, checked_session, checked_text
 from tallystick.control.texts import Texts
 from tallystick.db.database import Transaction
-from tallystick.domain.commands import CreateSweep, EditSweep, StartSweep
+from tallystick.domain.commands import CreateSweep, EditSweep
 from tallystick.domain.demands import Demands
 from tallystick.domain.ids import SweepId, Text
 from tallystick.domain.plan import Declaration, declaration_of
@@ -155,12 +155,12 @@ async def update(call: Call) -> Response:
         name=None if name is None else texts.add(checked_text("name", name, longest=LONGEST_NAME)),
         goal=None if body.goal == shown.goal else _goal(body.goal, texts),
         plan=None if made is None else made.plan,
+        plan_base=old.plan_seq,
         materialise=body.status in {"pending", "ready", "running"},
+        start=body.status == "running",
     )
     accepted = await call.services.submit(edit, by=call.actor, texts=texts)
-    receipt = accepted.receipt
-    if body.status == "running":
-        accepted = await call.services.submit(StartSweep(sweep=old.id), by=call.actor)
+    if edit.start:
         notices = notices + await signals(call, accepted)
     assert accepted.sweep is not None  # noqa: S101 - the command is about a sweep
     sweep = accepted.sweep
@@ -168,7 +168,7 @@ async def update(call: Call) -> Response:
         lambda tx: full_view(
             tx,
             sweep,
-            receipt=receipt or accepted.receipt,
+            receipt=accepted.receipt,
             warnings=call.warnings + notices,
         )
     )

@@ -20,7 +20,7 @@ from tallystick.db.database import Transaction
 from tallystick.domain.commands import CreateSweep
 from tallystick.domain.ids import SweepId
 from tallystick.domain.sweep import Sweep
-from tallystick.projections import sweeps
+from tallystick.projections import queue, sweeps
 from tallystick.wire.requests import CreateRun, CreateWildSweep
 from tallystick.wire.views import RunView, SweepView
 from tallystick.wire.views import Warning as Notice
@@ -111,7 +111,9 @@ def _settled(sweep: Sweep) -> bool:
 def full_view(tx: Transaction, sweep: Sweep, **more: Any) -> SweepView:
     """One sweep, whole."""
     material, ids = of_sweeps(tx, [sweep], in_list=False)
-    return sweep_view(sweep, material, ids.get(sweep.id, []), **more)
+    reason = queue.held_up(tx, sweep) if sweep.runs.queued else None
+    held_up = None if reason is None else reason.words(now=0)
+    return sweep_view(sweep, material, ids.get(sweep.id, []), held_up=held_up, **more)
 
 
 async def create_run(call: Call) -> Response:

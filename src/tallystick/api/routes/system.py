@@ -9,6 +9,7 @@ from starlette.responses import Response
 from tallystick.api import answers, pages
 from tallystick.api.call import Call
 from tallystick.api.health import health_view, standing, with_place
+from tallystick.api.routes.queue import room_for
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Health
 from tallystick.errors import NotFoundError
@@ -87,9 +88,9 @@ async def system_health(call: Call) -> Response:
     what does not fit waits in the queue.
     """
     services = call.services
-    room = await services.work(services.backend.capacity)
+    room = await services.work(room_for, call)
     now = await services.read(standing)
-    view = health_view(now, room, max_concurrent=services.max_concurrent)
+    view = health_view(now, room.capacity)
     data_dir = services.settings.server.data_dir
     size = services.ledger.size
     return answers.json(
