@@ -5,6 +5,7 @@ be a run, and that none of them carries a secret, for parameters stand in the le
 """
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -21,10 +22,11 @@ from tallystick.domain.plan import (
     declare,
     digest_of,
 )
-from tallystick.domain.rendering import ENVIRONMENT, Rendering, check, rendering_of
+from tallystick.domain.rendering import ENVIRONMENT, PLACEHOLDER, Rendering, check, rendering_of
 from tallystick.domain.shell_scan import scan
 from tallystick.domain.sweep_events import SweepPlanned
 from tallystick.errors import InvalidError
+from tallystick.shell import pins
 from tallystick.wire.sweep_requests import DeclareSweep, UpdateSweep
 from tallystick.wire.sweep_views import PlannedCommand
 from tallystick.wire.views import Warning as Notice
@@ -34,6 +36,9 @@ MOST_PLAN_BYTES: Final = 3_900
 
 SHOWN: Final = 10
 """Commands in a preview."""
+
+_OVERRULED: Final = re.compile(r"CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|PYTHONUNBUFFERED|TALLY_.*")
+"""Variables of the launch, which come after those of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,7 @@ def make(wanted: Wanted, texts: Texts) -> Made:
     _check_variables(wanted, space, rendering)
     _refuse_secrets(space)
     check(rendering, space)
+    _check_devices(wanted, space, rendering)
     points = wanted.asked.points
     plan = SweepPlanned(
         strategy=space.strategy,
@@ -157,6 +163,31 @@ def _check_variables(wanted: Wanted, space: Space, rendering: Rendering) -> None
         raise InvalidError(
             f"env: expected no variable that is a parameter, too; found {twice[0][:80]}",
             code="env_invalid",
+        )
+
+
+def _check_devices(wanted: Wanted, space: Space, rendering: Rendering) -> None:
+    """A device that a value names is none that the lease could know of."""
+    overruled = sorted(name for name in space.names if _OVERRULED.fullmatch(name))
+    if rendering.placement == ENVIRONMENT and overruled:
+        raise InvalidError(
+            f"parameters.{overruled[0]}: expected a variable that the run may choose; found one "
+            "that the server sets for every run",
+            code="env_invalid",
+            hint="GPUs are asked for with gpus: CUDA_VISIBLE_DEVICES is set to those that are "
+            "leased",
+        )
+    if rendering.placement != PLACEHOLDER or pins.VARIABLE not in wanted.recorded:
+        return
+    fixed = pins.named(wanted.recorded)
+    shown = map(space.point, range(min(SHOWN, space.count)))
+    if any(pins.named(rendering.command(point)) != fixed for point in shown):
+        raise InvalidError(
+            f"base_command: expected {pins.VARIABLE} without a placeholder; found one that picks "
+            "the device of each run",
+            code="gpus_conflict",
+            hint=f"leave {pins.VARIABLE} and its parameter out and send gpus=1: each run gets a "
+            "device of its own",
         )
 
 

@@ -350,7 +350,12 @@ class CommandHandler:
         command = member.command
         if isinstance(command, CreateSweep | EditSweep):
             if command.plan is not None and member.texts is not None:
-                self._vault.keep(command.sweep, member.texts.secrets)
+                plan, texts = command.plan, member.texts
+                for text in (plan.command, plan.workdir, plan.environment):
+                    known = texts.known.get(text.c, "") if text is not None else ""
+                    if foreign := missing_marks(known, texts.secrets):
+                        raise _foreign_mark(foreign[0])
+                self._vault.keep(command.sweep, texts.secrets)
             return
         if not isinstance(command, RegisterRun | EditRun):
             return

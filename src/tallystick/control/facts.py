@@ -21,7 +21,8 @@ from tallystick.domain import token as tokens
 from tallystick.domain.events import Fact
 from tallystick.domain.ids import PEOPLE, Actor, RequestMark, Role, RunId, SessionId, SweepId
 from tallystick.domain.request import SeenRequest, check_repeat
-from tallystick.errors import NotFoundError, PolicyError
+from tallystick.domain.status import Outcome, Phase
+from tallystick.errors import ConflictError, NotFoundError, PolicyError
 from tallystick.projections.world import World
 
 T = TypeVar("T")
@@ -90,6 +91,10 @@ def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fa
         return _create_sweep(world, command, by)
     if isinstance(command, cm.MoveRun):
         return _move(world, command, by)
+    if isinstance(command, cm.AssignAttempt) and world.cluster().drained:
+        raise ConflictError("the server was drained since the run was chosen", code="drained")
+    if isinstance(command, cm.FailDependency) and not _in_vain(world, command.run):
+        return []
     if isinstance(command, run_decisions.RunCommand):
         run = run_of(world, command.run)
         return [] if _outdated(world, command, run) else run_decisions.decide(run, command)
@@ -168,22 +173,40 @@ def _session_in(world: World, scope: str) -> SessionId | None:
     return session
 
 
+def _in_vain(world: World, run: RunId) -> bool:
+    """Whether a run waits for one that has ended without success, and is not about to be repeated.
+
+    It may have been repeated, or its sweep resumed, since the scheduler looked.
+    """
+    needed = (run_of(world, key) for key in run_of(world, run).depends_on)
+    return any(
+        one.phase is Phase.ENDED
+        and one.outcome is not Outcome.SUCCEEDED
+        and not _to_be_repeated(world, one)
+        for one in needed
+    )
+
+
+def _to_be_repeated(world: World, run: runs.Run) -> bool:
+    sweep = world.sweep(run.sweep) if run.sweep else None
+    return sweep is not None and sweeps.to_be_repeated(sweep, run)
+
+
 def _steer(world: World, command: sweep_decisions.SweepCommand) -> list[Fact]:
     """What becomes of a sweep; what it is to execute counts in the budgets, which may refuse."""
     sweep = sweep_of(world, command.sweep)
     last = world.run(sweep.streak_run) if sweep.streak_run else None
     facts = sweep_decisions.decide(sweep, command, last_failed=last)
-    if not facts:
-        return facts
     planned = sweep.planned
     match command:
-        case cm.StartSweep() | cm.ResumeSweep():
-            pass
-        case cm.EditSweep() if command.materialise or command.start:
-            planned = planned if command.plan is None else command.plan.count
+        case cm.StartSweep() | cm.ResumeSweep() if facts:
+            more = planned if sweep.draft else 0  # others were counted when they were declared
+        case cm.EditSweep() if command.plan is not None and command.plan.count > planned:
+            more = command.plan.count
+        case cm.EditSweep() if facts and (command.materialise or command.start):
+            more = planned if sweep.draft else 0
         case _:
             return facts
-    more = planned if sweep.draft else 0  # others were counted when they were declared
     return _budgeted(world, SessionId(sweep.session), sweep, more=more) + facts
 
 

@@ -68,7 +68,8 @@ class Planner:
         self._handler = handler
         self._clock = clock
         self._group = group
-        self._plans: OrderedDict[tuple[str, int], _Plan | None] = OrderedDict()
+        self._plans: OrderedDict[tuple[str, int], _Plan] = OrderedDict()
+        self._unusable_plans: set[tuple[str, int | None]] = set()
         self._closing = threading.Event()
 
     def tick(self) -> None:
@@ -84,18 +85,25 @@ class Planner:
         """One group for each sweep; whether anything changed."""
         with self._database.read() as tx:
             waiting = sweeps.unsettled(tx)
-        return sum(self._advance(sweep) for sweep in waiting) > 0
+        owed = [
+            sweep
+            for sweep in waiting
+            if sweep.unregistered > 0 and (sweep.id, sweep.plan_seq) not in self._unusable_plans
+        ]
+        owed.sort(key=lambda sweep: sweep.unregistered)
+        later = {sweep.id for sweep in owed[_MOST_KEPT:]}  # each plan is prepared once
+        return sum(self._advance(sweep, register=sweep.id not in later) for sweep in waiting) > 0
 
-    def _advance(self, sweep: Sweep) -> bool:
+    def _advance(self, sweep: Sweep, *, register: bool = True) -> bool:
         """What a sweep needs next; whether anything changed."""
         if sweep.to_stop and self._move(sweep, runs.to_stop, lambda run: StopRun(run=run)):
             return True
-        if sweep.unregistered > 0 and self._register(sweep):
+        if register and sweep.unregistered > 0 and self._register(sweep):
             return True
         start = sweep.started_seq
         if sweep.to_requeue and self._move(
             sweep, runs.to_requeue, lambda run: RequeueRun(run=run, of_start=start)
-        ):  # before those that have not been tried yet, as their age says
+        ):  # first: what waits for it would end at the sight of its old failure
             return True
         if not sweep.to_queue:
             return False
@@ -160,8 +168,14 @@ class Planner:
         if sweep.plan is None or sweep.plan_seq is None:
             return None
         key = (sweep.id, sweep.plan_seq)
+        if key in self._unusable_plans:
+            return None
         if key not in self._plans:
-            self._plans[key] = self._usable(sweep, sweep.plan)
+            made = self._usable(sweep, sweep.plan)
+            if made is None:
+                self._unusable_plans.add(key)
+                return None
+            self._plans[key] = made
         self._plans.move_to_end(key)
         while len(self._plans) > _MOST_KEPT:
             self._plans.popitem(last=False)

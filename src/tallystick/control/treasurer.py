@@ -64,7 +64,8 @@ class Treasurer:
         return reached
 
     def _say(self, budget: Budget, kind: str, *, reached: bool) -> None:
-        command = ReportBudget(scope=budget.id, kind=kind, reached=reached)
+        limit = budget.limit(kind)
+        command = ReportBudget(scope=budget.id, kind=kind, reached=reached, limit=limit)
         self._handler.handle(command, by=SYSTEM)
 
     def _stop(self, budget: Budget, present: list[Activity]) -> None:

@@ -90,7 +90,8 @@ def decide_set(
 
 def decide_report(state: Budget, command: ReportBudget, *, session: SessionId | None) -> list[Fact]:
     """What is used was compared with the limit; each mark is passed once."""
-    if state.limit(command.kind) is None or command.kind in state.reached:
+    limit = state.limit(command.kind)
+    if limit is None or command.kind in state.reached or command.limit not in {None, limit}:
         return []
     if command.reached:
         return [Fact(stream_of(state.id), BudgetReached(kind=command.kind), session)]

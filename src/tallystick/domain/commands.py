@@ -414,6 +414,8 @@ class ReportBudget:
     scope: str
     kind: str
     reached: bool
+    limit: int | None = None
+    """What was compared with; nothing happens when it was set anew meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,7 +158,7 @@ class _Round:
         self._awaited: set[str] = set()
         self._starts: list[tuple[Candidate, tuple[Device, ...]]] = []
         self._waits: dict[RunId, Reason] = {}
-        self._lacking: dict[tuple[SessionId, str], tuple[RunId, int]] = {}
+        self._lacking: dict[tuple[SessionId, str, frozenset[str]], tuple[RunId, int]] = {}
 
     def decide(self, candidates: Iterable[Candidate]) -> Decision:
         """Everybody in turn."""
@@ -273,7 +273,7 @@ class _Round:
 
     def _is_awaited(self, what: str) -> bool:
         """Whether somebody before lacks the same."""
-        return any(lacked == what for _session, lacked in self._lacking)
+        return any(lacked == what for _session, lacked, _own in self._lacking)
 
     def _for(self, what: str, candidate: Candidate, needs: Needs) -> Reason:
         """What to say of the first that lacks it."""
@@ -296,7 +296,7 @@ class _Round:
 
     def _note(self, candidate: Candidate, what: str, own: set[str]) -> None:
         """The first of a session that lacks something counts who got it instead."""
-        key = (candidate.session, what)
+        key = (candidate.session, what, frozenset(own if what == "devices" else ()))
         if key in self._lacking:
             return
         more = sum(

@@ -264,7 +264,7 @@ def _settling(state: Sweep, before: Run | None, after: Run | None) -> Sweep:
     """The counters of what the planner still has to move."""
     queue, stop, requeue = (
         _one(concerns, state, after) - _one(concerns, state, before)
-        for concerns in (_to_be_queued, _to_be_stopped, _to_be_repeated)
+        for concerns in (_to_be_queued, _to_be_stopped, to_be_repeated)
     )
     if not (queue or stop or requeue):
         return state
@@ -301,7 +301,7 @@ def stopping(state: Sweep, run: Run) -> bool:
 _MOVING = frozenset({Status.QUEUED, Status.LAUNCHING, Status.RUNNING})
 
 
-def _to_be_repeated(state: Sweep, run: Run) -> bool:
+def to_be_repeated(state: Sweep, run: Run) -> bool:
     """Whether the resumption of the sweep concerns the run as it is."""
     resumed = state.resumed_seq if state.to_requeue else None
     unsuccessful = run.status in {Status.FAILED, Status.STOPPED} and not run.archived

@@ -154,7 +154,8 @@ def _pause(state: Sweep, command: PauseSweep, last: Run | None) -> list[SweepEve
 
 def _archive(state: Sweep) -> list[SweepEvent]:
     """Only what does not move any more can be put away."""
-    if state.runs.queued or state.runs.active or (state.unregistered > 0 and state.going):
+    owed = state.to_queue or state.to_requeue or (state.unregistered > 0 and state.going)
+    if state.runs.queued or state.runs.active or owed:
         raise ConflictError(
             f"sweep {state.id} is {state.status}; only one without queued and active runs can be "
             "archived",

@@ -230,9 +230,9 @@ class _Around:
         return {key: allowance for key, allowance in found.items() if allowance is not None}
 
     def stopped_at(self, row: RowMapping) -> int:
-        """The entry that stopped the sweep of a lane; 0 where none did."""
+        """The entry that stopped the sweep of a lane; 0 where nothing is left to stop."""
         sweep = self.sweeps.get(row["sweep"])
-        return 0 if sweep is None else sweep.stopped_seq or 0
+        return 0 if sweep is None or not sweep.to_stop else sweep.stopped_seq or 0
 
     def candidates(self, rows: Sequence[RowMapping]) -> tuple[Candidate, ...]:
         """The runs of one lane."""

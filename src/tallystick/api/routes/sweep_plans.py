@@ -99,7 +99,7 @@ async def _declared(call: Call, body: DeclareSweep, texts: Texts) -> Made:
             f"parallel: expected 1 to {_MOST_PARALLEL}; found {parallel}", code="body_invalid"
         )
     workdir = await checked_workdir(call, body.workdir)
-    demands = await demands_of(call, body, command=body.base_command)
+    demands = await demands_of(call, body, command=body.base_command, env=body.env)
     sent = checked_text("base_command", body.base_command)
 
     def build() -> Made:
