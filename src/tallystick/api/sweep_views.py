@@ -135,7 +135,7 @@ def reason_of(sweep: Sweep) -> str | None:
     """What it waits for, or what is being done for it, in words; None when all is as asked."""
     missing = sweep.planned - sweep.registered
     if sweep.paused is not None:
-        return SweepPaused(sweep=sweep.id, failures=sweep.streak).words(now=0)
+        return SweepPaused.by(sweep.id, sweep.paused).words(now=0)
     if sweep.to_stop:
         return f"stopping: {sweep.to_stop:,} of its runs are still ending"
     if sweep.draft:

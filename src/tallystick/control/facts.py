@@ -195,8 +195,7 @@ def _to_be_repeated(world: World, run: runs.Run) -> bool:
 def _steer(world: World, command: sweep_decisions.SweepCommand) -> list[Fact]:
     """What becomes of a sweep; what it is to execute counts in the budgets, which may refuse."""
     sweep = sweep_of(world, command.sweep)
-    last = world.run(sweep.streak_run) if sweep.streak_run else None
-    facts = sweep_decisions.decide(sweep, command, last_failed=last)
+    facts = sweep_decisions.decide(sweep, command)
     planned = sweep.planned
     match command:
         case cm.StartSweep() | cm.ResumeSweep() if facts:

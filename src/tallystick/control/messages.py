@@ -15,6 +15,7 @@ from tallystick.domain.alert import Alert
 from tallystick.domain.budget import Budget
 from tallystick.domain.ids import Text
 from tallystick.domain.notice import Notice
+from tallystick.domain.reasons import SweepPaused
 from tallystick.domain.run import Run, explain
 from tallystick.domain.status import Outcome
 from tallystick.domain.sweep import Sweep
@@ -173,10 +174,8 @@ def _about_sweep(notice: Notice, near: _Neighbours, what: str) -> Message:
     detail = ", ".join(f"{n} {word}" for word, n in counts.items() if n) or None
     if notice.type == "sweep_paused":
         detail = "its last runs failed the same way, so no further one is started"
-        if sweep is not None and sweep.streak:
-            detail = (
-                f"its last {sweep.streak} runs failed the same way, so no further one is started"
-            )
+        if sweep is not None and sweep.paused is not None:
+            detail = SweepPaused.by(sweep.id, sweep.paused).words(now=0)
     facts = _facts(
         notice,
         near,

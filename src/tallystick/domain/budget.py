@@ -112,7 +112,7 @@ def passing(state: Budget, runs: int, more: int, *, session: SessionId) -> list[
     over = state.runs is not None and runs + more > state.runs
     if spent is not None or over:
         raise PolicyError(
-            _said(state, spent, runs),
+            _said(state, spent, runs, more),
             code="budget_exceeded",
             hint="only a person can raise a budget: report what was found, and ask",
             next_actions=(f"GET /budgets/{state.id} says what is used",),
@@ -124,12 +124,15 @@ def passing(state: Budget, runs: int, more: int, *, session: SessionId) -> list[
     return [Fact(stream_of(state.id), BudgetWarned(kind="runs"), session)]
 
 
-def _said(state: Budget, spent: str | None, runs: int) -> str:
+def _said(state: Budget, spent: str | None, runs: int, more: int) -> str:
     """Which budget is used up, in words."""
     whose = "this session" if session_in(state.id) is not None else f"sweep {state.id}"
     if spent is not None:
         what = "GPU time" if spent == "gpu" else "wall-clock time"
         return f"the budget of {what} of {whose} is used up"
+    left = max(0, (state.runs or 0) - runs)
+    if left and more > left:
+        return f"the budget of {state.runs} runs of {whose} has room for {left}; found {more} more"
     return f"the budget of {state.runs} runs of {whose} is used up: it has {runs}"
 
 

@@ -50,6 +50,8 @@ class Candidate:
     demands: Demands = NO_DEMANDS
     queued_seq: int
     """Its age: smaller is older."""
+    begun: bool = False
+    """Whether it was executed before: then it counts in no budget of runs again."""
     held_up: Reason | None = None
     """Why it is not considered, whatever is free."""
 
@@ -357,7 +359,9 @@ def _rank(candidate: Candidate) -> tuple[int, int]:
 
 
 def _scopes(candidate: Candidate) -> Iterator[str]:
-    """Whose budgets the run counts in."""
+    """Whose budgets the run would count in."""
+    if candidate.begun:
+        return
     yield scope_of(candidate.session)
     if candidate.sweep is not None:
         yield candidate.sweep

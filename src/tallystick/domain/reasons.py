@@ -5,8 +5,9 @@ A reason is about one moment: it names what would have to change for the run to 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
+from tallystick.domain import sweep_events as sw
 from tallystick.domain.ids import RunId, SweepId
 
 MOST_NAMED: Final = 3
@@ -199,18 +200,27 @@ class SweepPaused:
     """The breaker stopped its sweep from burning the rest."""
 
     sweep: SweepId
-    failures: int = 0
-    """How many runs failed the same way; 0 where that is over."""
-    how: str | None = None
+    failures: int
+    """How many runs failed the same way."""
+    how: str
+
+    @classmethod
+    def by(cls, sweep: SweepId, event: sw.SweepPaused) -> Self:
+        """What the entry says."""
+        how = event.outcome.replace("_", " ")
+        if event.exit_code is not None:
+            how = f"exit code {event.exit_code}"
+        elif event.signal is not None:
+            how = f"signal {event.signal}"
+        return cls(sweep=sweep, failures=event.failures, how=how)
 
     def words(self, *, now: int) -> str:
         """In words."""
         del now
-        mend = f"POST /sweeps/{self.sweep}/resume goes on"
-        if self.failures < 1:
-            return f"sweep is paused: its runs failed the same way, one after the other; {mend}"
-        how = f" ({self.how})" if self.how else ""
-        return f"sweep is paused: the last {self.failures} runs failed the same way{how}; {mend}"
+        return (
+            f"sweep is paused: the last {self.failures} runs failed the same way ({self.how}); "
+            f"POST /sweeps/{self.sweep}/resume goes on"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,7 @@ def _lane(state: Run) -> str | None:
         asked.gpu_memory_mb,
         asked.memory_mb,
         asked.pins,
+        state.attempts > 0,  # no budget of runs holds up what it has allowed
     )
     return hashlib.sha256(repr(same).encode()).hexdigest()[:24]
 

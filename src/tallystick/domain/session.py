@@ -25,6 +25,8 @@ class Session:
     one that was served longest ago is next."""
     gpu_ms: int = 0
     """GPU time of its ended attempts, in milliseconds of one device."""
+    begun: int = 0
+    """Runs of it that were executed at least once; a budget of runs counts those."""
     runs: Tally = field(default_factory=Tally)
 
 
@@ -59,9 +61,9 @@ def counted(state: Session, before: Status | None, after: Status, *, ts: int) ->
     return replace(state, runs=state.runs.moved(before, after), started_at=started_at)
 
 
-def served(state: Session, record: Record) -> Session:
-    """One of its runs was given a place."""
-    return replace(state, served_seq=record.seq)
+def served(state: Session, record: Record, *, number: int) -> Session:
+    """One of its runs was given a place, for its attempt `number`."""
+    return replace(state, served_seq=record.seq, begun=state.begun + int(number == 1))
 
 
 def used(state: Session, gpu_ms: int) -> Session:

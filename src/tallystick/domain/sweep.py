@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from tallystick.domain.commands import CreateSweep
-from tallystick.domain.events import Fact, Record
-from tallystick.domain.ids import UNATTRIBUTED, RunId, SessionId, SweepId, Text
+from tallystick.domain.events import AttemptEnded, Fact, Record, RunEnded
+from tallystick.domain.ids import UNATTRIBUTED, SessionId, SweepId, Text
 from tallystick.domain.policy import SESSION_PLACEHOLDER, Attribution
 from tallystick.domain.run import Run
-from tallystick.domain.status import Outcome, Phase, Status, Tally, sweep_status
+from tallystick.domain.status import Outcome, Status, Tally, sweep_status
 from tallystick.domain.sweep_events import (
     SweepArchived,
     SweepAttributed,
@@ -63,7 +63,7 @@ class Sweep:
     resumed_seq: int | None = None
     halted: bool = False
     """Stopped, and not started since: no further point is registered."""
-    paused: str | None = None
+    paused: SweepPaused | None = None
     """Why no run of it is started."""
     to_queue: int = 0
     """Runs that were ready when it was started, and still are."""
@@ -75,12 +75,12 @@ class Sweep:
     """How many runs, one after the other, failed the same way within `QUICK_MS`."""
     streak_kind: str | None = None
     """In which way."""
-    streak_run: RunId | None = None
-    """The last of them."""
     gpu_ms: int = 0
     """GPU time of its ended attempts, in milliseconds of one device."""
     unsettled: bool = False
     """Whether the planner has something to do for it; always what the other fields say."""
+    begun: int = 0
+    """Runs of it that were executed at least once; a budget of runs counts those."""
     runs: Tally = field(default_factory=Tally)
     put_away: Tally = field(default_factory=Tally)
     """Of them, those that are archived: neither started nor resumed with the rest."""
@@ -110,6 +110,11 @@ class Sweep:
     def done(self) -> bool:
         """Whether it had runs, all have ended, and no further one comes by itself."""
         return 0 < self.runs.total == self.runs.ended and self.unregistered <= 0
+
+    @property
+    def missing(self) -> int:
+        """Runs that are ready although the plan is to execute them; else somebody left them so."""
+        return 0 if self.plan is None else self.waiting
 
     @property
     def status(self) -> str:
@@ -195,7 +200,7 @@ def _evolve(state: Sweep, record: Record, event: SweepEvent) -> Sweep:
         case SweepStopped():
             return _stopped(state, record)
         case SweepPaused():
-            return replace(state, paused=event.reason_code)
+            return replace(state, paused=event)
         case SweepEdited():
             name, goal = event.name or state.name, event.goal or state.goal
             return replace(state, name=name, goal=goal)
@@ -216,14 +221,18 @@ def _started(state: Sweep, record: Record, event: SweepStarted | SweepResumed) -
         paused=None,
         streak=0,
         streak_kind=None,
-        streak_run=None,
         parallel=event.parallel or state.parallel,
         started_seq=record.seq,
         to_queue=state.waiting,
     )
     if isinstance(event, SweepStarted):
         return after
-    return replace(after, resumed_seq=record.seq, to_requeue=state.unsuccessful)
+    return replace(
+        after,
+        resumed_seq=record.seq,
+        to_requeue=state.unsuccessful,
+        to_queue=state.missing,
+    )
 
 
 def _stopped(state: Sweep, record: Record) -> Sweep:
@@ -248,11 +257,19 @@ def with_run(state: Sweep, before: Run | None, after: Run | None, *, ts: int) ->
         started_at = ts
     put_away = state.put_away.moved(_put_away(before), _put_away(after))
     moved = replace(
-        _settling(state, before, after), runs=runs, put_away=put_away, started_at=started_at
+        _settling(state, before, after),
+        runs=runs,
+        put_away=put_away,
+        started_at=started_at,
+        begun=state.begun + _begun(after) - _begun(before),
     )
     if before is None and after is not None and after.point is not None:
         moved = replace(moved, registered=moved.registered + 1)
     return _derived(moved, ts=ts)
+
+
+def _begun(run: Run | None) -> int:
+    return int(run is not None and run.attempts > 0)
 
 
 def _put_away(run: Run | None) -> Status | None:
@@ -308,17 +325,22 @@ def to_be_repeated(state: Sweep, run: Run) -> bool:
     return resumed is not None and unsuccessful and (run.ended_seq or 0) < resumed
 
 
-def with_end(state: Sweep, run: Run, *, gpu_ms: int, elapsed_ms: int | None) -> Sweep:
-    """State after an attempt of one of its runs ended; `run` is as it was after that.
+def with_end(
+    state: Sweep, end: AttemptEnded | RunEnded, *, tries: int, gpu_ms: int, elapsed_ms: int | None
+) -> Sweep:
+    """State after an attempt of one of its runs ended, its `tries`-th since it was queued.
 
     `gpu_ms` is the time of its devices, `elapsed_ms` that of the command: None when it never
-    started.
+    started. A run counts for the breaker by its first try: else a grid would be burnt once for
+    each retry before it acts, and a few runs with many retries would set it off.
     """
     used = replace(state, gpu_ms=state.gpu_ms + gpu_ms) if gpu_ms else state
-    if run.phase is not Phase.ENDED or run.outcome is Outcome.CANCELLED:
+    if end.outcome is Outcome.CANCELLED:
         return used
-    if run.outcome is Outcome.SUCCEEDED or (elapsed_ms or 0) > QUICK_MS:
-        return replace(used, streak=0, streak_kind=None, streak_run=None)
-    kind = f"{run.outcome}:{run.reason_code}:{run.exit_code}:{run.signal}"
+    if end.outcome is Outcome.SUCCEEDED or (elapsed_ms or 0) > QUICK_MS:
+        return replace(used, streak=0, streak_kind=None)
+    if tries > 1:
+        return used
+    kind = f"{end.outcome}:{end.reason_code}:{end.exit_code}:{end.signal}"
     streak = used.streak + 1 if kind == used.streak_kind else 1
-    return replace(used, streak=streak, streak_kind=kind, streak_run=run.id)
+    return replace(used, streak=streak, streak_kind=kind)

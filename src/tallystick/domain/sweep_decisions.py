@@ -13,7 +13,6 @@ from tallystick.domain.commands import (
     UnarchiveSweep,
 )
 from tallystick.domain.events import Fact, RunQueued, RunRegistered
-from tallystick.domain.run import Run
 from tallystick.domain.sweep import Sweep
 from tallystick.domain.sweep_events import (
     SweepArchived,
@@ -43,11 +42,8 @@ MOST_POINTS = 500
 """Points registered by one command: enough to be fast, few enough that others soon follow."""
 
 
-def decide(state: Sweep, command: SweepCommand, *, last_failed: Run | None = None) -> list[Fact]:
-    """What a command does to a sweep; nothing when it is so already. Raises `ConflictError`.
-
-    `last_failed` is the run at the end of the streak that the breaker looks at.
-    """
+def decide(state: Sweep, command: SweepCommand) -> list[Fact]:
+    """What a command does to a sweep; nothing when it is so already. Raises `ConflictError`."""
     if isinstance(command, RegisterPoints):
         return _register(state, command)
     events: list[SweepEvent] = []
@@ -61,7 +57,7 @@ def decide(state: Sweep, command: SweepCommand, *, last_failed: Run | None = Non
         case ResumeSweep():
             events = _resume(state, command)
         case PauseSweep():
-            events = _pause(state, command, last_failed)
+            events = _pause(state, command)
         case ArchiveSweep():
             events = _archive(state)
         case UnarchiveSweep():
@@ -109,11 +105,13 @@ def _edit(state: Sweep, command: EditSweep) -> list[SweepEvent]:
 
 
 def _start(state: Sweep, command: StartSweep) -> list[SweepEvent]:
-    """Asking again changes nothing but the parallelism."""
+    """Asking again changes nothing but the parallelism; what is paused has to be resumed."""
     _refuse_archived(state)
     _refuse_stopping(state)
+    if state.paused:
+        return []
     changes = command.parallel is not None and command.parallel != state.parallel
-    idle = state.waiting > state.to_queue or state.draft or state.halted or state.paused
+    idle = state.waiting > state.to_queue or state.draft or state.halted
     waits = state.unregistered > 0 and not state.going
     if not (changes or idle or waits or state.started_seq is None):
         return []
@@ -133,21 +131,22 @@ def _resume(state: Sweep, command: ResumeSweep) -> list[SweepEvent]:
     _refuse_archived(state)
     _refuse_stopping(state)
     ended = state.unsuccessful > state.to_requeue
-    idle = ended or state.waiting > state.to_queue or state.paused or state.halted
+    idle = ended or state.missing > state.to_queue or state.paused or state.halted
     missing = state.planned > state.registered and not state.going  # else they are on their way
     return [SweepResumed(parallel=command.parallel)] if idle or missing else []
 
 
-def _pause(state: Sweep, command: PauseSweep, last: Run | None) -> list[SweepEvent]:
+def _pause(state: Sweep, command: PauseSweep) -> list[SweepEvent]:
     """The streak may have been broken since the scheduler looked."""
-    if state.paused or last is None or last.outcome is None or state.streak < command.failures:
+    if state.paused or state.streak_kind is None or state.streak < command.failures:
         return []
+    outcome, _, exit_code, signal = state.streak_kind.split(":")
     paused = SweepPaused(
         reason_code="breaker",
         failures=state.streak,
-        outcome=last.outcome,
-        exit_code=last.exit_code,
-        signal=last.signal,
+        outcome=outcome,
+        exit_code=None if exit_code == "None" else int(exit_code),
+        signal=None if signal == "None" else int(signal),
     )
     return [paused]
 

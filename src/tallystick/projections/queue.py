@@ -23,9 +23,8 @@ from tallystick.domain.demands import Demands
 from tallystick.domain.ids import RunId, SessionId, SweepId
 from tallystick.domain.queue import Allowance, Candidate, Holding, Situation
 from tallystick.domain.reasons import BudgetSpent, Drained, Reason, SweepPaused
-from tallystick.domain.run import Run, explain
+from tallystick.domain.run import Run
 from tallystick.domain.shares import default_gpus, limited
-from tallystick.domain.status import Tally
 from tallystick.domain.sweep import Sweep
 from tallystick.ledger.ledger import Ledger
 from tallystick.projections import attempts, runs, tables, totals
@@ -34,7 +33,7 @@ from tallystick.projections.rows import Shape
 S = TypeVar("S")
 
 _t = tables.runs.table.c
-_SEEN: Final = (_t.id, _t.session, _t.sweep, _t.demands, _t.queued_seq)
+_SEEN: Final = (_t.id, _t.session, _t.sweep, _t.demands, _t.queued_seq, _t.attempts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,9 +204,6 @@ class _Around:
         scopes = [*in_sweeps, *(budgets.scope_of(SessionId(key)) for key in of_sessions)]
         self._budgets = {found.id: found for found in _many(tx, tables.budgets, scopes)}
         self._drained = _drained(tx, cluster, words=words)
-        paused = [sweep.streak_run for sweep in self.sweeps.values() if sweep.paused]
-        failed = [run for run in paused if run is not None] if words else []
-        self._failed = {run.id: run for run in runs.many(tx, failed)}
 
     @property
     def parallel(self) -> dict[SweepId, int]:
@@ -224,9 +220,9 @@ class _Around:
     @property
     def allowances(self) -> dict[str, Allowance]:
         """Starts that are left, by the scope of each budget of runs."""
-        tallies = {budgets.scope_of(key): known.runs for key, known in self._sessions.items()}
-        tallies |= {key: sweep.runs for key, sweep in self.sweeps.items()}
-        found = {key: _allowance(self._budgets.get(key), runs) for key, runs in tallies.items()}
+        begun = {budgets.scope_of(key): known.begun for key, known in self._sessions.items()}
+        begun |= {key: sweep.begun for key, sweep in self.sweeps.items()}
+        found = {key: _allowance(self._budgets.get(key), runs) for key, runs in begun.items()}
         return {key: allowance for key, allowance in found.items() if allowance is not None}
 
     def stopped_at(self, row: RowMapping) -> int:
@@ -246,6 +242,7 @@ class _Around:
                 sweep=sweep,
                 demands=demands,
                 queued_seq=row["queued_seq"],
+                begun=row["attempts"] > 0,
                 held_up=held_up,
             )
             for row in rows
@@ -255,16 +252,10 @@ class _Around:
         """What somebody said or spent, and no end of a run changes."""
         sweep = self.sweeps.get(key) if key is not None else None
         if sweep is not None and sweep.paused:
-            return self._paused(sweep)
+            return SweepPaused.by(sweep.id, sweep.paused)
         of_session = _spent(self._budgets.get(budgets.scope_of(session)))
         of_sweep = _spent(self._budgets.get(sweep.id)) if sweep is not None else None
         return of_session or of_sweep or self._drained
-
-    def _paused(self, sweep: Sweep) -> SweepPaused:
-        """The breaker, with what it saw while that is still so."""
-        last = self._failed.get(sweep.streak_run) if sweep.streak_run else None
-        how = explain(last) if last is not None else None
-        return SweepPaused(sweep=sweep.id, failures=sweep.streak, how=how)
 
 
 def _drained(tx: Transaction, cluster: Cluster, *, words: bool) -> Drained | None:
@@ -285,15 +276,15 @@ def _spent(budget: Budget | None) -> BudgetSpent | None:
     return None
 
 
-def _allowance(budget: Budget | None, tally: Tally) -> Allowance | None:
+def _allowance(budget: Budget | None, begun: int) -> Allowance | None:
     """How many more runs may start.
 
-    A budget of runs counts those that have left the queue, so that all that it allows do start.
+    A budget of runs counts those that were executed, so that all that it allows do start.
     """
     if budget is None or budget.runs is None:
         return None
     spent = BudgetSpent(whose=_whose(budget), kind="runs", limit=budget.runs)
-    return Allowance(budget.runs - (tally.total - tally.waiting), spent)
+    return Allowance(budget.runs - begun, spent)
 
 
 def _whose(budget: Budget) -> str:

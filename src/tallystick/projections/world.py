@@ -189,7 +189,7 @@ class World:
         after = runs.evolve(before, record, event)
         self._runs.put(after.id, after)
         if isinstance(event, ev.AttemptEnded | ev.RunEnded):
-            self._give_back(before, after, event.at or record.ts)
+            self._give_back(before, event, event.at or record.ts)
         self._count(record, before, after)
         if isinstance(event, ev.AttemptAssigned):
             self._attempts.put(event.attempt, attempts.assigned(record, event))
@@ -197,26 +197,28 @@ class World:
                 self._tokens.put(token.id, token)
             session = self.session(after.session)
             if session is not None:
-                self._sessions.put(session.id, sessions.served(session, record))
+                self._sessions.put(
+                    session.id, sessions.served(session, record, number=event.number)
+                )
         elif isinstance(event, attempts.AttemptEvent):
             self._attempt_moved(record, event)
         if isinstance(event, ev.RunEnded):
             self._notify(record, "run_complete", run=after, detail=event.outcome)
 
-    def _give_back(self, before: runs.Run, after: runs.Run, at: int) -> None:
+    def _give_back(self, run: runs.Run, end: ev.AttemptEnded | ev.RunEnded, at: int) -> None:
         """What an attempt used counts for its sweep and its session from its end on."""
-        attempt = self.attempt(before.attempt) if before.attempt else None
+        attempt = self.attempt(run.attempt) if run.attempt else None
         if attempt is None or not attempt.active:
             return
         started = attempt.started_at
         elapsed = None if started is None else max(at - started, 0)
         held = max(at - attempt.assigned_at, 0) * len(attempt.gpus)
-        session = self.session(after.session)
+        session = self.session(run.session)
         if session is not None and held:
             self._sessions.put(session.id, sessions.used(session, held))
-        sweep = self.sweep(after.sweep) if after.sweep else None
+        sweep = self.sweep(run.sweep) if run.sweep else None
         if sweep is not None:
-            used = sweeps.with_end(sweep, after, gpu_ms=held, elapsed_ms=elapsed)
+            used = sweeps.with_end(sweep, end, tries=run.tries, gpu_ms=held, elapsed_ms=elapsed)
             self._sweeps.put(sweep.id, used)
 
     def _attempt_moved(self, record: ev.Record, event: attempts.AttemptEvent) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx import Response
 
 from tallystick.domain.capacity import Capacity
 from tallystick.testing.backend import FakeBackend, gpus
@@ -193,3 +194,45 @@ def test_a_run_is_put_into_another_sweep_while_nothing_of_it_moves(api: Api) -> 
     assert (refusal.status_code, refusal.json()["code"]) == (409, "run_active")
     missing = api.call("POST", f"/runs/{run}/add-to-sweep?sweep_id=swp_ffffffffffff")
     assert (missing.status_code, missing.json()["code"]) == (404, "sweep_not_found")
+
+
+SECRET = "sk-abcdefghijklmnopqrstuvwx0123456789"
+
+
+def declared(api: Api, **fields: Any) -> Response:
+    body = {"name": "s", "base_command": "python t.py", "chat_session_id": "c", **fields}
+    return api.call("POST", "/sweeps", json={"parameters": {"lr": [0, 1]}, **body})
+
+
+def test_a_device_that_a_value_would_name_is_refused_since_no_lease_could_know_of_it(
+    api: Api,
+) -> None:
+    command = "CUDA_VISIBLE_DEVICES={gpu} python t.py"
+    answer = declared(api, base_command=command, parameters={"gpu": [0, 1]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "gpus_conflict")
+    fixed = declared(api, base_command="CUDA_VISIBLE_DEVICES=1 python t.py --lr={lr}")
+    assert [item["code"] for item in fixed.json()["warnings"]] == ["cuda_visible_devices"]
+
+
+def test_devices_in_the_environment_of_a_sweep_are_asked_for_like_those_of_a_run(api: Api) -> None:
+    named = declared(api, env={"CUDA_VISIBLE_DEVICES": "1"})
+    assert [item["code"] for item in named.json()["warnings"]] == ["cuda_visible_devices"]
+    refused = declared(api, env={"CUDA_VISIBLE_DEVICES": "9"}).json()
+    assert refused["code"] == "gpus_unavailable"
+
+
+@pytest.mark.parametrize("name", ["CUDA_VISIBLE_DEVICES", "TALLY_RUN_ID", "PYTHONUNBUFFERED"])
+def test_a_parameter_that_every_launch_overrules_is_refused(api: Api, name: str) -> None:
+    answer = declared(api, placement="environment", parameters={name: [0, 1]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "env_invalid")
+
+
+def test_a_plan_gets_no_secret_by_the_mark_that_stands_for_it(api: Api) -> None:
+    first = declared(api, base_command=f"python t.py --api-key={SECRET}", status="draft").json()
+    mark = first["base_command"].partition("=")[2]
+    changed = {"base_command": f"echo {mark}"}
+    answers = [
+        declared(api, **changed),
+        api.call("PUT", f"/sweeps/{first['id']}", json=changed),
+    ]
+    assert [answer.json().get("code") for answer in answers] == ["secret_mark"] * 2

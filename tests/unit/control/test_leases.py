@@ -5,6 +5,8 @@ import threading
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tallystick.control.scheduler import room_of
 from tallystick.domain import commands as cm
 from tallystick.domain.capacity import Capacity
@@ -309,6 +311,52 @@ def test_more_runs_with_open_dependencies_than_one_look_holds_are_all_settled(
     assert set(rig.statuses(held)) == {"launching"}
 
 
+def test_a_sweep_that_goes_on_after_a_stop_costs_the_queue_no_more_than_another(road: Road) -> None:
+    """A condition for each lane of it is more than a database takes when there are many."""
+    rig = host(road)
+    sweep = planned(road, 2)
+    for command in (cm.StopSweep(sweep=sweep), cm.ResumeSweep(sweep=sweep)):
+        road.handle(command)
+        for run in runs_of(rig, sweep):
+            stops = isinstance(command, cm.StopSweep)
+            road.handle(cm.StopRun(run=run) if stops else cm.RequeueRun(run=run))
+    with road.database.read() as tx:
+        line = Queue(tx, room_of(rig.backend, rig.execution, now=road.clock.now())).line
+    assert [lane.after for lane in line.lanes] == [0]
+
+
+def test_runs_that_wait_for_ever_do_not_hide_those_that_can_be_released(
+    road: Road, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("tallystick.control.scheduler.MOST_HELD", 2)
+    rig = host(road, slots=9)
+    idle = road.run(road.sweep())
+    rig.queue(3, depends_on=(idle,))
+    (first,) = rig.queue(1)
+    (second,) = rig.queue(1, depends_on=(first,))
+    rig.scheduler.tick()
+    rig.end(first)
+    for _ in range(3):
+        rig.scheduler.tick()
+    assert rig.statuses([second]) == ["launching"]
+
+
+def test_who_waits_for_a_run_that_is_repeated_just_now_goes_on_waiting(road: Road) -> None:
+    rig = host(road)
+    sweep = road.sweep()
+    first = road.run(sweep, start=True)
+    second = road.run(sweep, start=True, depends_on=(first,))
+    rig.scheduler.tick()
+    rig.end(first, exit_code=1)
+    road.handle(cm.ResumeSweep(sweep=sweep))
+    rig.scheduler.tick()  # before the planner has repeated the first
+    road.handle(cm.RequeueRun(run=first))
+    rig.scheduler.tick()
+    rig.end(first)
+    rig.scheduler.tick()
+    assert rig.statuses([first, second]) == ["finished", "launching"]
+
+
 def test_a_retry_waits_for_its_time_and_says_when(road: Road) -> None:
     rig = host(road)
     (run,) = rig.queue(1, demands=Demands(retries=1, backoff_ms=50_000))
@@ -322,6 +370,20 @@ def test_a_retry_waits_for_its_time_and_says_when(road: Road) -> None:
     rig.scheduler.tick()
     assert rig.statuses([run]) == ["launching"]
     assert rig.attempt_of(run).number == 2
+
+
+def test_what_fails_while_its_sweep_is_being_stopped_is_not_tried_again(road: Road) -> None:
+    rig = host(road)
+    sweep = road.sweep()
+    demands = Demands(retries=1)
+    run = road.run(sweep, start=True, demands=demands)
+    rig.scheduler.tick()
+    road.handle(cm.StopSweep(sweep=sweep))  # the planner has not asked the run to end yet
+    later = road.run(sweep, start=True, demands=demands)
+    rig.scheduler.tick()
+    for one in (run, later):
+        rig.end(one, exit_code=1)
+    assert rig.statuses([run, later]) == ["failed", "queued"]
 
 
 def test_a_sweep_whose_runs_fail_the_same_way_is_paused_before_the_grid_is_burnt(
@@ -361,6 +423,23 @@ def test_a_session_that_has_used_its_budget_of_runs_starts_no_more_and_says_so(
     assert rig.statuses(made) == ["launching"] * 3 + ["queued"]
 
 
+def test_a_run_that_is_tried_again_leaves_its_place_in_the_budget_to_no_other(road: Road) -> None:
+    rig = host(road, slots=1)
+    made = rig.queue(4, demands=Demands(retries=1, backoff_ms=60_000))
+    road.handle(cm.SetBudget(scope="session:chat-1", runs=2), by=PERSON)
+    for run in made[:2]:
+        rig.scheduler.tick()
+        rig.end(run, exit_code=1)
+    rig.scheduler.tick()
+    assert [road.state(run).attempts for run in made] == [1, 1, 0, 0]
+    road.clock.advance(60_000)
+    for run in made[:2]:
+        rig.scheduler.tick()
+        rig.end(run)
+    rig.scheduler.tick()
+    assert rig.statuses(made) == ["finished"] * 2 + ["queued"] * 2
+
+
 def test_a_sweep_whose_budget_of_time_is_reached_starts_no_more_and_says_so(road: Road) -> None:
     rig = host(road, slots=9)
     made = rig.queue(1) + rig.queue(1)
@@ -373,6 +452,22 @@ def test_a_sweep_whose_budget_of_time_is_reached_starts_no_more_and_says_so(road
     assert words(rig, made[0]) == (
         "sweep's budget of 1 GPU-hour is used up; only a person can raise it"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("gpu", "1 GPU-hour"), ("wall", "1 hour")], ids=["gpu", "wall"]
+)
+def test_a_budget_of_either_time_holds_back_whoever_it_is_for(
+    road: Road, kind: str, unit: str
+) -> None:
+    rig = host(road, slots=9)
+    (run,) = rig.queue(1)
+    limits: dict[str, Any] = {f"{kind}_ms": 3_600_000}
+    road.handle(cm.SetBudget(scope="session:chat-1", **limits), by=PERSON)
+    road.handle(cm.ReportBudget(scope="session:chat-1", kind=kind, reached=True))
+    rig.scheduler.tick()
+    assert rig.statuses([run]) == ["queued"]
+    assert words(rig, run) == f"session's budget of {unit} is used up; only a person can raise it"
 
 
 def test_a_stop_of_the_sweep_holds_back_what_was_queued_before_it_and_nothing_later(

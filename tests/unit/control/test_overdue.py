@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tallystick.domain import commands as cm
 from tallystick.domain.attempt import Attempt
 from tallystick.domain.demands import Demands
 from tallystick.domain.ids import RunId
@@ -87,3 +88,18 @@ def test_a_supervisor_that_lives_keeps_the_time_itself(rig: Rig) -> None:
     rig.road.clock.advance(LATER_MS)
     rig.reconciler.tick()
     assert rig.backend.cancelled == []
+
+
+@pytest.mark.parametrize("asked_after_ms", [0, LATER_MS])
+def test_a_stop_that_somebody_asked_for_is_one_also_when_the_time_is_over(
+    rig: Rig, asked_after_ms: int
+) -> None:
+    run, attempt, journal = alone(rig)
+    rig.road.clock.advance(asked_after_ms)
+    rig.road.handle(cm.StopRun(run=run))
+    write_stop(rig.launcher.directory_of(run, attempt.id), StopRequest(grace_seconds=0))
+    rig.road.clock.advance(LATER_MS)
+    rig.backend.show(attempt.id, Exited(signal=15, observations=journal))
+    rig.reconciler.tick()
+    state = rig.road.state(run)
+    assert (state.outcome, state.reason_code) == (Outcome.CANCELLED, "stop_requested")

@@ -9,6 +9,7 @@ import pytest
 from tallystick.domain import commands as cm
 from tallystick.domain.params import decode
 from tallystick.domain.plan import Declaration, declare, digest_of
+from tallystick.domain.sweep_events import SweepPlanned
 from tallystick.errors import UnavailableError
 from tallystick.testing.faults import Fault
 from tests.unit.control.planning import planned_sweep, planner_of, runs_of, sweep_of, texts_of
@@ -209,3 +210,75 @@ def test_a_planner_that_is_closed_leaves_the_rest_to_the_next(road: Road) -> Non
     assert runs_of(road, sweep) == []
     planner_of(road).tick()
     assert len(runs_of(road, sweep)) == 53
+
+
+def test_points_of_a_plan_that_was_replaced_while_they_were_made_become_no_runs(
+    road: Road,
+) -> None:
+    sweep = planned_sweep(road, Declaration(parameters={"lr": [1, 2]}))
+    old = sweep_of(road, sweep)
+    other = sweep_of(road, planned_sweep(road, Declaration(parameters={"lr": [7, 8, 9]}))).plan
+    road.handle(cm.EditSweep(sweep=sweep, plan=other, plan_base=old.plan_seq))
+    planner = planner_of(road)
+    planner._advance(old)
+    planner.tick()
+    assert [run.params["lr"] for run in runs_of(road, sweep)] == [7, 8, 9]
+
+
+def test_what_is_repeated_is_queued_before_what_waits_for_it(rig: Rig) -> None:
+    road, sweep = rig.road, rig.road.sweep()
+    first = road.run(sweep, start=True)
+    second = road.run(sweep, depends_on=(first,), start=True)
+    rig.scheduler.tick()
+    rig.end(first, exit_code=1)
+    road.handle(cm.ResumeSweep(sweep=sweep))
+    planner = planner_of(road)
+    while planner._round():
+        rig.scheduler.tick()
+    assert rig.statuses([first, second]) == ["launching", "queued"]
+
+
+def test_a_run_that_is_put_away_while_its_sweep_is_resumed_is_not_repeated(rig: Rig) -> None:
+    road = rig.road
+    sweep = road.sweep()
+    run = road.run(sweep, start=True)
+    road.handle(cm.StopRun(run=run))
+    road.handle(cm.ArchiveRun(run=run))
+    assert not road.handle(cm.RequeueRun(run=run)).records
+    road.handle(cm.UnarchiveRun(run=run))
+    assert road.handle(cm.RequeueRun(run=run)).records
+
+
+def test_five_plans_at_a_time_are_prepared_once_each(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [planned_sweep(road, MANY) for _ in range(6)]
+    planner = planner_of(road, group=10)
+    prepared: list[int] = []
+    real = planner._prepared
+
+    def counted(plan: SweepPlanned) -> object:
+        prepared.append(plan.count)
+        return real(plan)
+
+    monkeypatch.setattr(planner, "_prepared", counted)
+    planner.tick()
+    assert [len(runs_of(road, sweep)) for sweep in made] == [53] * 6
+    assert len(prepared) == 6
+
+
+def test_secret_and_environment_of_a_plan_reach_every_run_of_it(rig: Rig) -> None:
+    secret = "sk-abcdefghijklmnopqrstuvwx0123456789"
+    sweep = planned_sweep(
+        rig.road,
+        Declaration(seeds=2),
+        command=f"python train.py --api-key={secret}",
+        environment={"MODE": "x"},
+        start=True,
+    )
+    planner_of(rig.road).tick()
+    rig.scheduler.tick()
+    for seed, run in enumerate(runs_of(rig.road, sweep)):
+        bundle = rig.backend.bundle(rig.attempt_of(run.id).id)
+        assert bundle.command == f"python train.py --api-key={secret} --seed={seed}"
+        assert bundle.environment["MODE"] == "x"

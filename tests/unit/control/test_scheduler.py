@@ -17,6 +17,7 @@ from tallystick.domain.queue import Start
 from tallystick.errors import ConflictError
 from tallystick.projections import queue, tables
 from tallystick.testing.clock import ManualClock
+from tallystick.testing.spine import PERSON
 from tests.unit.control.rig import MINT, CrashError, Rig
 from tests.unit.control.road import Road
 
@@ -119,6 +120,12 @@ def test_a_run_that_is_stopped_in_the_last_moment_is_not_started(rig: Rig) -> No
     interrupted(rig, lambda: rig.road.handle(cm.StopRun(run=run))).tick()
     assert rig.statuses([run]) == ["stopped"]
     assert rig.backend.submissions == {}
+
+
+def test_a_drain_in_the_last_moment_holds(rig: Rig) -> None:
+    (run,) = rig.queue()
+    interrupted(rig, lambda: rig.road.handle(cm.Drain(), by=PERSON)).tick()
+    assert rig.statuses([run]) == ["queued"]
 
 
 def test_one_launch_that_fails_holds_up_no_other_and_is_repeated(rig: Rig) -> None:

@@ -132,6 +132,17 @@ def test_the_number_of_runs_is_used_up_without_stopping_those_it_allowed(till: T
     assert not any(till.road.state(one).stop_requested for one in runs)
 
 
+def test_the_run_with_which_four_fifths_are_registered_is_warned_of_and_the_last_fits(
+    till: Till,
+) -> None:
+    till.set(runs=5)
+    for number in range(1, 6):
+        till.road.run(till.sweep)
+        assert till.said() == (["warned runs"] if number > 3 else []), number
+    with pytest.raises(PolicyError):
+        till.road.run(till.sweep)
+
+
 def test_a_session_has_a_budget_of_its_own_over_all_its_sweeps(till: Till) -> None:
     scope = scope_of(SessionId("chat-1"))
     till.set(scope, gpu_ms=3 * HOUR, action="stop")
@@ -160,3 +171,22 @@ def test_a_budget_without_limits_costs_nothing_and_says_nothing(till: Till) -> N
     executing(till.road, till.sweep, gpus=8)
     till.later(100 * HOUR)
     assert till.said() == []
+
+
+def test_time_in_which_a_session_does_nothing_is_said_only_when_it_goes_on(till: Till) -> None:
+    scope = scope_of(SessionId("chat-1"))
+    till.set(scope, wall_ms=10 * HOUR)
+    end(till.road, executing(till.road, till.sweep))
+    till.later(100 * HOUR)
+    assert till.said() == []
+    executing(till.road, till.sweep)
+    till.later(0)
+    assert till.said() == ["reached wall"]
+
+
+def test_a_budget_that_is_raised_while_it_is_looked_at_is_not_used_up(till: Till) -> None:
+    till.set(gpu_ms=HOUR)
+    old = till.budget()
+    till.set(gpu_ms=100 * HOUR)
+    till.treasurer._say(old, "gpu", reached=True)
+    assert (till.said(), till.budget().reached) == ([], ())

@@ -1,6 +1,7 @@
 """The policy of the queue: who starts, with which devices, and why everybody else waits: P3.2."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -112,6 +113,18 @@ def test_with_one_slot_sessions_take_turns_whatever_stands_before_them() -> None
     assert started(decide(*crowd, guest, capacity=one, served=served)) == [1]
 
 
+def test_who_has_just_been_served_is_behind_others_with_the_same_share() -> None:
+    decision = decide(
+        run(1, "new"),
+        run(2, "new"),
+        run(9, "old"),
+        capacity=host(slots=3),
+        holdings=(active(90, "old"),),
+        served={SessionId("old"): 5},
+    )
+    assert started(decision) == [1, 9]
+
+
 def test_nobody_starts_beyond_the_slots_and_the_reason_says_so() -> None:
     first, second, third = run(1), run(2), run(3)
     decision = decide(first, second, third, capacity=host(slots=2), holdings=(active(90, "b"),))
@@ -159,6 +172,12 @@ def test_a_strangers_device_is_never_handed_out_and_the_stranger_is_named() -> N
     assert started(decision) == [2]
     assert words(decision, pinned) == f"waits for GPU 1, held by {stranger}"
     assert f"GPU 1 is held by {stranger}" in words(decision, two)
+
+
+def test_a_free_device_is_taken_although_a_stranger_has_one_that_comes_before_it() -> None:
+    devices = (device(0, held_by="pid 4211 (python, alice)"), device(1))
+    decision = decide(run(1, gpus=1), capacity=host(devices=devices))
+    assert [start.gpus for start in decision.starts] == [("GPU-11",)]
 
 
 def test_pins_take_exactly_those_devices_by_index_or_uuid() -> None:
@@ -221,6 +240,13 @@ def test_what_no_end_of_a_run_makes_room_for_says_so_and_holds_up_nobody(
     decision = decide(large, small, capacity=host(gpus=2), default_gpus=1)
     assert started(decision) == [2]
     assert words(decision, large) == said
+
+
+def test_a_device_that_is_named_and_too_small_is_said_although_another_is_large_enough() -> None:
+    devices = (device(0), replace(device(1), memory_mb=40_000))
+    named = run(1, pins=("0",), gpu_memory_mb=32_000)
+    decision = decide(named, capacity=host(devices=devices))
+    assert isinstance(reason(decision, named), Impossible)
 
 
 def test_on_a_host_without_gpus_a_run_that_asks_for_one_is_told_clearly() -> None:
@@ -328,3 +354,46 @@ def test_who_was_passed_too_often_is_first_and_the_count_ends_with_its_start() -
     decision = decide(waiting, *others, capacity=one, served=served, passed=overdue)
     assert started(decision) == [1]
     assert waiting.run not in decision.passed
+
+
+@pytest.mark.parametrize("asks", [{"pins": ("0",)}, {"gpu_memory_mb": 32_000}], ids=str)
+def test_a_run_is_not_passed_for_ever_while_an_older_one_of_its_session_waits_for_another_device(
+    asks: dict[str, Any],
+) -> None:
+    large = replace(device(0), memory_mb=40_000)
+    capacity = host(slots=8, devices=(large, device(1), device(2), device(3)))
+    long = (
+        active(90, "long", ("GPU-00",)),
+        active(91, "large", ("GPU-22",)),
+        active(92, "large", ("GPU-33",)),
+    )
+    first, second = run(1, "large", **{"gpus": 1, **asks}), run(2, "large", gpus=1)
+    passed: Mapping[RunId, int] = {}
+    for number in itertools.count(10):
+        small = (run(number, "small", gpus=1), run(number + 1, "small", gpus=1))
+        served = {SessionId("large"): 5, SessionId("small"): number}
+        decision = decide(
+            first, second, *small, capacity=capacity, holdings=long, served=served, passed=passed
+        )
+        if second.run in {start.run for start in decision.starts}:
+            break
+        passed = decision.passed
+        assert number < 10 + 3 * MOST_PASSES, passed
+
+
+def test_a_start_on_a_device_that_it_could_not_have_passes_nobody() -> None:
+    waiting, other = run(1, "a", pins=("0",)), run(2, "b", pins=("1",))
+    decision = decide(
+        waiting,
+        other,
+        capacity=host(gpus=2),
+        holdings=(active(90, "a", ("GPU-00",)),),
+        served={SessionId("a"): 5},
+    )
+    assert (started(decision), decision.passed) == ([2], {})
+
+
+def test_of_devices_that_would_do_the_smallest_is_handed_out() -> None:
+    devices = (replace(device(0), memory_mb=80_000), device(1))
+    decision = decide(run(1, gpus=1), capacity=host(devices=devices))
+    assert [start.gpus for start in decision.starts] == [("GPU-11",)]

@@ -39,13 +39,6 @@ SWEEP = SweepId("swp_00000000000c")
                 f"POST /sweeps/{SWEEP}/resume goes on"
             ),
         ),
-        (
-            why.SweepPaused(sweep=SWEEP),
-            (
-                "sweep is paused: its runs failed the same way, one after the other; "
-                f"POST /sweeps/{SWEEP}/resume goes on"
-            ),
-        ),
         (why.SweepStopping(SWEEP), f"sweep {SWEEP} is being stopped"),
         (
             why.BudgetSpent(whose="session", kind="runs", limit=20),

@@ -328,3 +328,13 @@ def test_a_point_of_a_plan_stays_in_its_sweep() -> None:
     with pytest.raises(ConflictError) as refusal:
         run_decisions.decide(planned, COMMANDS["move"])
     assert refusal.value.code == "run_planned"
+
+
+@pytest.mark.parametrize(
+    ("status", "age"), [("queued", 50), ("running", 50), ("ready", None), ("finished", 2)]
+)
+def test_no_earlier_stop_of_a_sweep_concerns_a_run_that_joins_it_on_its_way(
+    status: str, age: int | None
+) -> None:
+    moved = ev.RunMoved(sweep=SweepId("swp_00000000000e"), old_sweep=None)
+    assert runs.evolve(RUNS[status], record(moved, seq=50), moved).queued_seq == age

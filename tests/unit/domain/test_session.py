@@ -41,5 +41,5 @@ def test_it_started_when_its_first_run_did() -> None:
 def test_gpu_time_adds_up_and_who_was_served_last_is_known() -> None:
     state = sessions.used(sessions.used(OPEN, 5), 7)
     assert sessions.used(state, 0) is state
-    assert sessions.served(state, record(SessionOpened(), seq=44)).served_seq == 44
+    assert sessions.served(state, record(SessionOpened(), seq=44), number=1).served_seq == 44
     assert state.gpu_ms == 12

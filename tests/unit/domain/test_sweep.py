@@ -22,7 +22,7 @@ from tallystick.domain.commands import (
     StopSweep,
     UnarchiveSweep,
 )
-from tallystick.domain.ids import UNATTRIBUTED, RunId, SessionId
+from tallystick.domain.ids import UNATTRIBUTED, AttemptId, RunId, SessionId
 from tallystick.domain.policy import Attribution
 from tallystick.domain.run import Run
 from tallystick.domain.status import Outcome, Status, Tally, sweep_status
@@ -305,50 +305,83 @@ def test_a_run_that_is_tried_again_while_its_sweep_stops_is_still_to_be_stopped(
     assert sweeps.with_run(state, running, later, ts=1).to_stop == 0
 
 
+FAILED = ev.RunEnded(outcome=Outcome.FAILED, reason_code="exit_code", exit_code=3)
+TRIED = ev.AttemptEnded(
+    attempt=AttemptId("att_000000000001"),
+    outcome=Outcome.FAILED,
+    reason_code="exit_code",
+    exit_code=3,
+    retry_at=9,
+)
+
+
+def ending(state: Sweep, end: ev.RunEnded | ev.AttemptEnded = FAILED, **more: int | None) -> Sweep:
+    return sweeps.with_end(state, end, **{"tries": 1, "gpu_ms": 0, "elapsed_ms": 500, **more})  # type: ignore[arg-type]
+
+
 def test_the_breaker_looks_at_failures_of_one_kind_one_after_the_other() -> None:
-    state, failed = swept(), RUNS["failed"]
+    state = swept()
     for _ in range(3):
-        state = sweeps.with_end(state, failed, gpu_ms=0, elapsed_ms=500)
-    assert (state.streak, state.streak_run) == (3, failed.id)
+        state = ending(state)
+    assert state.streak == 3
     pause = PauseSweep(sweep=SWEEP, failures=3)
-    (fact,) = sweep_decisions.decide(state, pause, last_failed=failed)
+    (fact,) = sweep_decisions.decide(state, pause)
     assert fact.event == sw.SweepPaused(
         reason_code="breaker", failures=3, outcome="failed", exit_code=3
     )
     paused = after(state, sw.SweepPaused(reason_code="breaker", failures=3, outcome="failed"))
-    assert kinds(paused, pause, last_failed=failed) == []
-    assert kinds(state, replace(pause, failures=4), last_failed=failed) == []
-    for command in (START_IT, RESUME_IT):
-        assert kinds(paused, command) != []
+    assert kinds(paused, pause) == []
+    assert kinds(state, replace(pause, failures=4)) == []
+    assert kinds(paused, RESUME_IT) == ["sweep.resumed"]
     resumed = after(paused, sw.SweepResumed())
     assert (resumed.paused, resumed.streak) == (None, 0)
 
 
+@pytest.mark.parametrize("parallel", [None, 7])
+def test_a_start_that_is_repeated_does_not_let_a_paused_sweep_burn_on(
+    parallel: int | None,
+) -> None:
+    paused = after(
+        filled(queued=3), sw.SweepPaused(reason_code="breaker", failures=3, outcome="failed")
+    )
+    assert kinds(paused, replace(START_IT, parallel=parallel)) == []
+
+
 @pytest.mark.parametrize(
-    ("run", "elapsed_ms", "streak"),
+    ("end", "more", "streak"),
     [
-        (RUNS["finished"], 500, 0),
-        (RUNS["failed"], sweeps.QUICK_MS + 1, 0),
-        (RUNS["failed"], sweeps.QUICK_MS, 3),
-        (RUNS["failed"], None, 3),
-        (replace(RUNS["failed"], exit_code=4), 500, 1),
-        (RUNS["stopped"], 500, 2),
-        (RUNS["to be tried again"], 500, 2),
-        (replace(RUNS["failed"], outcome=Outcome.LOST), 500, 1),
+        (replace(FAILED, outcome=Outcome.SUCCEEDED), {}, 0),
+        (FAILED, {"elapsed_ms": sweeps.QUICK_MS + 1}, 0),
+        (FAILED, {"elapsed_ms": sweeps.QUICK_MS}, 3),
+        (FAILED, {"elapsed_ms": None}, 3),
+        (TRIED, {}, 3),  # it will be tried again, and has told enough
+        (FAILED, {"tries": 2}, 2),  # it counted by its first try
+        (replace(FAILED, exit_code=4), {}, 1),
+        (replace(FAILED, outcome=Outcome.CANCELLED), {}, 2),
+        (replace(FAILED, outcome=Outcome.LOST), {}, 1),
     ],
 )
 def test_what_breaks_a_streak_and_what_does_not_count(
-    run: Run, elapsed_ms: int | None, streak: int
+    end: ev.RunEnded | ev.AttemptEnded, more: dict[str, int | None], streak: int
 ) -> None:
-    state = swept()
-    for _ in range(2):
-        state = sweeps.with_end(state, RUNS["failed"], gpu_ms=0, elapsed_ms=500)
-    assert sweeps.with_end(state, run, gpu_ms=7, elapsed_ms=elapsed_ms).streak == streak
+    state = ending(ending(swept()))
+    assert ending(state, end, **more).streak == streak
 
 
 def test_gpu_time_is_counted_for_every_attempt() -> None:
-    state = sweeps.with_end(swept(), RUNS["to be tried again"], gpu_ms=7, elapsed_ms=1)
-    assert sweeps.with_end(state, RUNS["finished"], gpu_ms=5, elapsed_ms=1).gpu_ms == 12
+    state = ending(swept(), TRIED, gpu_ms=7)
+    assert ending(state, tries=2, gpu_ms=5).gpu_ms == 12
+
+
+def test_a_resume_leaves_alone_what_nobody_has_started() -> None:
+    wild = filled(ready=3, failed=1)
+    assert (after(wild, sw.SweepResumed()).to_queue, after(wild, sw.SweepResumed()).to_requeue) == (
+        0,
+        1,
+    )
+    assert after(wild, sw.SweepStarted()).to_queue == 3
+    assert kinds(filled(ready=3), RESUME_IT) == []
+    assert after(replace(wild, plan=PLANNED), sw.SweepResumed()).to_queue == 3
 
 
 def test_the_plan_can_be_replaced_while_there_are_no_runs() -> None:
@@ -400,6 +433,15 @@ def test_a_sweep_is_completed_only_when_all_its_points_are(
 ) -> None:
     found = sweep_status(Tally(**counts), draft=False, missing=missing, halted=halted)
     assert found == status
+
+
+def test_a_sweep_that_was_just_started_or_resumed_is_not_archived() -> None:
+    for state, event in (
+        (filled(ready=1, finished=1), sw.SweepStarted()),
+        (filled(failed=1, finished=1), sw.SweepResumed()),
+    ):
+        going = after(state, event)
+        assert code_of(going, ArchiveSweep(sweep=SWEEP)) == "sweep_active"
 
 
 def test_every_event_of_a_sweep_is_among_the_samples_and_evolves() -> None:

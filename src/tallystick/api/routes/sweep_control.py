@@ -44,7 +44,7 @@ async def start(call: Call) -> Response:
     Makes the runs of a draft first. Runs that have ended are left alone: see resume.
     """
     command = StartSweep(sweep=_find_id(call), parallel=call.query["parallel"])
-    return await _move(call, command, _started, "Sweep was started already")
+    return await _move(call, command, _started, _started_already)
 
 
 async def stop(call: Call) -> Response:
@@ -115,6 +115,10 @@ def _started(sweep: Sweep) -> str:
     """In the words that older agents read."""
     total = sweep.runs.total + sweep.unregistered
     return f"Started {sweep.to_queue + sweep.unregistered}/{total} runs"
+
+
+def _started_already(sweep: Sweep) -> str:
+    return "Sweep is paused: resume goes on" if sweep.paused else "Sweep was started already"
 
 
 def _stopped(sweep: Sweep) -> str:
