@@ -21,7 +21,7 @@ from tallystick.domain import token as tokens
 from tallystick.domain.events import Fact
 from tallystick.domain.ids import PEOPLE, Actor, RequestMark, Role, RunId, SessionId, SweepId
 from tallystick.domain.request import SeenRequest, check_repeat
-from tallystick.domain.status import Outcome, Phase
+from tallystick.domain.status import Outcome, Phase, StopReason
 from tallystick.errors import ConflictError, NotFoundError, PolicyError
 from tallystick.projections.world import World
 
@@ -155,7 +155,9 @@ def _answer(world: World, command: cm.AnswerAlert) -> list[Fact]:
     )
     facts = alerts.decide_answer(alert, command)
     if facts and command.action == "stop":
-        facts += run_decisions.decide(run_of(world, alert.run), cm.StopRun(run=alert.run))
+        facts += run_decisions.decide(
+            run_of(world, alert.run), cm.StopRun(run=alert.run, why=StopReason.ALERT_ANSWERED)
+        )
     return facts
 
 

@@ -29,6 +29,7 @@ from tallystick.domain.ids import SYSTEM, RunId, Text
 from tallystick.domain.params import encode_value
 from tallystick.domain.plan import Space, declaration_of, declare, digest_of
 from tallystick.domain.rendering import Rendering, rendering_of
+from tallystick.domain.status import StopReason
 from tallystick.domain.sweep import Sweep
 from tallystick.domain.sweep_decisions import MOST_POINTS
 from tallystick.domain.sweep_events import SweepPlanned
@@ -96,7 +97,9 @@ class Planner:
 
     def _advance(self, sweep: Sweep, *, register: bool = True) -> bool:
         """What a sweep needs next; whether anything changed."""
-        if sweep.to_stop and self._move(sweep, runs.to_stop, lambda run: StopRun(run=run)):
+        if sweep.to_stop and self._move(
+            sweep, runs.to_stop, lambda run: StopRun(run=run, why=StopReason.SWEEP_STOPPED)
+        ):
             return True
         if register and sweep.unregistered > 0 and self._register(sweep):
             return True

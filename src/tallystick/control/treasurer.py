@@ -14,6 +14,7 @@ from tallystick.db.database import Database
 from tallystick.domain.budget import KINDS, WARN_AT, Budget, session_in
 from tallystick.domain.commands import ReportBudget, StopRun
 from tallystick.domain.ids import SYSTEM
+from tallystick.domain.status import StopReason
 from tallystick.projections import activity, totals
 from tallystick.projections.activity import Activity, Use
 
@@ -74,7 +75,7 @@ class Treasurer:
         for one in present:
             concerned = one.sweep == budget.id if session is None else one.session == session
             if concerned and not one.stopping:
-                self._handler.handle(StopRun(run=one.run), by=SYSTEM)
+                self._handler.handle(StopRun(run=one.run, why=StopReason.BUDGET_REACHED), by=SYSTEM)
 
 
 def _limits(budget: Budget) -> list[str]:

@@ -215,11 +215,11 @@ def _ending(run: Run, state: Attempt, command: ReportEnded) -> RunEnded:
     A stop is one only if the ledger holds the request: whatever else made a supervisor end its
     command (a signal of the job's own, the host going down) is a failure, and says so.
     """
-    stopped = command.cause == "stop" and run.stop_requested
-    outcome, code = judge(command.exit_code, command.signal, stopped=stopped)
-    if stopped and state.started_at is None:
+    stopped_by = _stopped_by(run) if command.cause == "stop" else None
+    outcome, code = judge(command.exit_code, command.signal, stopped_by=stopped_by)
+    if stopped_by is not None and state.started_at is None:
         code = "cancelled_before_start"
-    elif command.cause == "terminated" or (command.cause == "stop" and not stopped):
+    elif command.cause == "terminated" or (command.cause == "stop" and stopped_by is None):
         outcome, code = Outcome.FAILED, "supervisor_terminated"
     elif command.cause == "timed_out":
         outcome, code = Outcome.TIMED_OUT, "timed_out"
@@ -239,10 +239,17 @@ def _ending(run: Run, state: Attempt, command: ReportEnded) -> RunEnded:
     )
 
 
-def judge(exit_code: int | None, signal: int | None, *, stopped: bool) -> tuple[Outcome, str]:
+def _stopped_by(run: Run) -> str | None:
+    """The reason code of a run that was asked to end; None for another."""
+    return (run.stop_why or "stop_requested") if run.stop_requested else None
+
+
+def judge(
+    exit_code: int | None, signal: int | None, *, stopped_by: str | None
+) -> tuple[Outcome, str]:
     """Outcome and reason code from what wait told (P3.3, P3.5)."""
-    if stopped:
-        return Outcome.CANCELLED, "stop_requested"
+    if stopped_by is not None:
+        return Outcome.CANCELLED, stopped_by
     if signal is not None:
         return Outcome.FAILED, "signal"
     if exit_code == 0:
@@ -260,7 +267,7 @@ def _decide_supervisor_lost(state: Attempt) -> list[AttemptEvent]:
 
 def _exit_seen(run: Run, state: Attempt, command: RecordExit) -> RunEnded:
     """The end of an unsupervised command, by the kernel's word to the server."""
-    outcome, code = judge(command.exit_code, command.signal, stopped=run.stop_requested)
+    outcome, code = judge(command.exit_code, command.signal, stopped_by=_stopped_by(run))
     return RunEnded(
         attempt=state.id,
         outcome=outcome,
@@ -276,11 +283,11 @@ def _lost(run: Run, state: Attempt, command: RecordLost) -> RunEnded:
 
     A stop that was asked for is true all the same: every process of the run is gone (P3.6).
     """
-    stopped = run.stop_requested
+    stopped_by = _stopped_by(run)
     return RunEnded(
         attempt=state.id,
-        outcome=Outcome.CANCELLED if stopped else Outcome.LOST,
-        reason_code="stop_requested" if stopped else command.reason_code,
+        outcome=Outcome.LOST if stopped_by is None else Outcome.CANCELLED,
+        reason_code=stopped_by or command.reason_code,
         reason=command.reason,
     )
 

@@ -17,6 +17,7 @@ from tallystick.domain.ids import (
     Text,
     TokenId,
 )
+from tallystick.domain.status import StopReason
 from tallystick.domain.sweep_events import SweepPlanned
 
 
@@ -252,6 +253,8 @@ class StopRun:
     """End it in whatever state it is; repeating it is harmless."""
 
     run: RunId
+    why: StopReason | None = None
+    """What asks for it, where that is not a request for this very run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

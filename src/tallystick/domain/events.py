@@ -22,7 +22,7 @@ from tallystick.domain.ids import (
     TokenId,
 )
 from tallystick.domain.signal_events import SignalEvent
-from tallystick.domain.status import Outcome
+from tallystick.domain.status import Outcome, StopReason
 from tallystick.domain.sweep_events import SweepCreated, SweepEvent
 
 
@@ -153,6 +153,8 @@ class RunStopRequested:
 
     type: ClassVar[str] = "run.stop_requested"
     attempt: AttemptId
+    why: StopReason | None = None
+    """What asks for it, where that is not a request for this very run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

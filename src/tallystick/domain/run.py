@@ -26,8 +26,15 @@ from tallystick.domain.events import (
     RunStopRequested,
     RunUnarchived,
 )
-from tallystick.domain.ids import UNATTRIBUTED, AttemptId, RunId, SessionId, SweepId, Text
-from tallystick.domain.status import Outcome, Phase, Status, flatten
+from tallystick.domain.ids import (
+    UNATTRIBUTED,
+    AttemptId,
+    RunId,
+    SessionId,
+    SweepId,
+    Text,
+)
+from tallystick.domain.status import Outcome, Phase, Status, StopReason, flatten
 
 RunEvent = (
     RunEdited
@@ -95,6 +102,8 @@ class Run:
     not_before: int | None = None
     """A retry waits until then."""
     stop_requested: bool = False
+    stop_why: StopReason | None = None
+    """What asked for the stop, where that was not a request for this very run."""
     unsupervised: bool = False
     created_at: int
     created_seq: int
@@ -194,7 +203,7 @@ def _evolve(  # noqa: C901, PLR0912 - one flat match
             queued_seq = record.seq if waits else state.queued_seq  # no earlier stop concerns it
             return replace(state, sweep=event.sweep, queued_seq=queued_seq)
         case RunStopRequested():
-            return replace(state, stop_requested=True, stopped_at=record.ts)
+            return replace(state, stop_requested=True, stop_why=event.why, stopped_at=record.ts)
         case RunArchived():
             return replace(state, archived=True, archived_at=record.ts)
         case RunUnarchived():
@@ -236,6 +245,7 @@ def _queued(
         held=held,
         not_before=not_before,
         stop_requested=False,
+        stop_why=None,
         unsupervised=False,
         queued_at=record.ts,
         queued_seq=record.seq,
@@ -283,6 +293,9 @@ def explain(state: Run) -> str | None:
 _REASONS = {
     "succeeded": None,
     "stop_requested": "stopped on request",
+    "sweep_stopped": "stopped with its sweep",
+    "budget_reached": "stopped: a budget of its session or its sweep was used up",
+    "alert_answered": "stopped by the answer to an alert",
     "cancelled_before_start": "stopped before it started",
     "cancelled_between_attempts": "stopped while it waited for its next attempt",
     "dependency_failed": "a run that it depends on did not succeed",

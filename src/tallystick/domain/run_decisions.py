@@ -91,7 +91,7 @@ def decide(state: Run, command: RunCommand) -> list[Fact]:
         case MoveRun():
             events = _decide_move(state, command)
         case StopRun():
-            events = _decide_stop(state)
+            events = _decide_stop(state, command)
         case ArchiveRun():
             events = _decide_archive(state)
         case UnarchiveRun():
@@ -191,12 +191,12 @@ def _decide_move(state: Run, command: MoveRun) -> list[RunEvent]:
     return [RunMoved(sweep=command.sweep, old_sweep=state.sweep)]
 
 
-def _decide_stop(state: Run) -> list[RunEvent]:
+def _decide_stop(state: Run, command: StopRun) -> list[RunEvent]:
     """A waiting run ends at once; an active one ends when its processes are gone (P3.6)."""
     if state.phase is Phase.ACTIVE:
         if state.stop_requested or state.attempt is None:
             return []
-        return [RunStopRequested(attempt=state.attempt)]
+        return [RunStopRequested(attempt=state.attempt, why=command.why)]
     if state.phase is Phase.ENDED:
         return []
     code = "cancelled_between_attempts" if state.attempts else "cancelled_before_start"

@@ -25,6 +25,14 @@ class Outcome(StrEnum):
     LOST = "lost"
 
 
+class StopReason(StrEnum):
+    """What stops a run beside a request for this very run; the reason code of its end."""
+
+    SWEEP_STOPPED = "sweep_stopped"
+    BUDGET_REACHED = "budget_reached"
+    ALERT_ANSWERED = "alert_answered"
+
+
 class Status(StrEnum):
     """The words that agents already parse."""
 

@@ -19,6 +19,7 @@ from tallystick.domain.ids import (
     SweepId,
     TokenId,
 )
+from tallystick.domain.status import StopReason
 from tallystick.domain.sweep_events import SweepPlanned
 from tallystick.projections import sweeps
 from tallystick.testing.spine import AGENT, PERSON, Spine
@@ -128,7 +129,7 @@ def everything(spine: Spine) -> History:
     history.ask(full, texts=texts)
     lost = history.execute(full.run, until="started")
     history.ask(cm.RecordSupervisorLost(run=full.run, attempt=lost), by=SYSTEM)
-    history.ask(cm.StopRun(run=full.run))
+    history.ask(cm.StopRun(run=full.run, why=StopReason.SWEEP_STOPPED))
     history.ask(cm.RecordExit(run=full.run, attempt=lost, signal=15), by=SYSTEM)
     history.ask(cm.ArchiveRun(run=full.run))
     history.execute(history.run("3", sweep=sweep), until="queued")
