@@ -310,3 +310,21 @@ def test_run_ids_are_whole_up_to_a_thousand_and_then_cut_and_marked(door: Door) 
 
 def test_nothing_is_wrong_with_the_ledger_or_any_table_after_all_that(door: Door) -> None:
     assert door.problems() == []
+
+
+def test_null_takes_the_seeds_and_the_cut_out_of_a_draft_again(door: Door) -> None:
+    made = declare(door, seeds=3, max_runs=5, status="draft")
+    assert made["planned"] == 5
+    path = f"/sweeps/{made['id']}"
+    assert door.call("PUT", path, json={"name": "still cut"}).json()["planned"] == 5
+    assert door.call("PUT", path, json={"max_runs": None}).json()["planned"] == 12
+    bare = door.call("PUT", path, json={"seeds": None}).json()
+    assert (bare["planned"], bare["max_runs"], bare["plan"]["seeds"]) == (4, None, None)
+    assert door.call("PUT", path, json={"seeds": None}).json()["plan"]["seq"] == bare["plan"]["seq"]
+
+
+def test_a_refusal_always_says_what_to_call_next(door: Door) -> None:
+    for body in ({"seeds": 0}, {"max_runs": 0}, {"tags": [""]}, {"base_command": " "}):
+        answer = door.call("POST", "/sweeps", json=body_of(**body))
+        assert answer.status_code == 422
+        assert answer.json()["next_actions"], body

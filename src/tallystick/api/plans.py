@@ -6,8 +6,9 @@ be a run, and that none of them carries a secret, for parameters stand in the le
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from tallystick.control.redaction import redact
 from tallystick.control.texts import Texts
@@ -95,12 +96,18 @@ def declared_in(body: DeclareSweep) -> Declaration:
     )
 
 
-def changed_by(old: Declaration, body: UpdateSweep) -> Declaration:
-    """The space after a change: `parameters` or `points` declare it anew, the rest is replaced."""
+def changed_by(old: Declaration, body: UpdateSweep, *, without: Iterable[str] = ()) -> Declaration:
+    """The space after a change: `parameters` or `points` declare it anew, the rest is replaced.
+
+    The fields in `without` are taken out of it.
+    """
     if body.parameters is not None or body.points is not None:
         old = Declaration(parameters={}, seeds=old.seeds, max_runs=old.max_runs)
     names = ("parameters", "seeds", "points", "strategy", "samples", "seed", "max_runs")
-    given = {name: getattr(body, name) for name in names if getattr(body, name) is not None}
+    given: dict[str, Any] = {
+        name: getattr(body, name) for name in names if getattr(body, name) is not None
+    }
+    given |= dict.fromkeys(without)
     return replace(old, **given)
 
 
@@ -226,7 +233,7 @@ def _notices(plan: SweepPlanned) -> list[Notice]:
     if plan.count == plan.size:
         return []
     detail = (
-        f"max_runs: only the first {plan.count:,} of {plan.size:,} points become runs; leave "
-        "max_runs out to get all of them"
+        f"max_runs: only the first {plan.count:,} of {plan.size:,} points become runs; without "
+        "max_runs all of them do"
     )
     return [Notice(code="max_runs_cut", detail=detail)]

@@ -42,7 +42,10 @@ def status_of(error: TallystickError) -> int:
 def answer(error: TallystickError, *, headers: Mapping[str, str] | None = None) -> Response:
     """The problem document of an error, with the headers that go with it."""
     status = status_of(error)
-    content = answers.encode(problem.document(error, status=status))
+    document = problem.document(error, status=status)
+    if status == 422 and not document["next_actions"]:
+        document["next_actions"] = ["GET /openapi.json describes the fields of every call"]
+    content = answers.encode(document)
     extra = dict(headers or {})
     if isinstance(error, UnauthenticatedError):
         extra["www-authenticate"] = 'Bearer realm="tallystick"'

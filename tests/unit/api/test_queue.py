@@ -116,3 +116,18 @@ def test_an_answer_to_a_question_that_cannot_be_says_what_was_expected(busy: Api
     answer = busy.call("GET", "/queue?cursor=x")
     assert (answer.status_code, answer.json()["code"]) == (422, "cursor_invalid")
     assert busy.call("GET", "/queue", token=None).status_code == 401
+
+
+def test_a_run_that_has_to_wait_says_why_in_the_answer_that_registers_it(tmp_path: Path) -> None:
+    api = build_api(tmp_path, backend=FakeBackend(Capacity(slots=1, cpus=8, memory_mb=32_000)))
+    try:
+        sweep = api.sweep()["id"]
+        first = api.register(sweep_id=sweep, auto_start=True)
+        api.launched(first["id"])
+        waits = api.register(sweep_id=sweep, auto_start=True)
+        assert waits["status"] == "queued"
+        assert waits["pending_reason"].startswith("waits for a free slot")
+        assert waits["queue_position"] == 1
+        assert api.register(sweep_id=sweep)["pending_reason"] is None
+    finally:
+        api.close()

@@ -14,7 +14,7 @@ from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
 from tallystick.api.draining import warn_of_drain
 from tallystick.api.finding import find_run, is_id, run_missing, sweep_missing
-from tallystick.api.routes.queue import reasons_for, room_for
+from tallystick.api.routes.queue import Told, reasons_for, room_for
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.texts import (
     LONGEST_NAME,
@@ -28,6 +28,7 @@ from tallystick.api.workdirs import kind_of
 from tallystick.control.commands import Accepted
 from tallystick.control.redaction import redact_environment
 from tallystick.control.texts import Texts
+from tallystick.db.database import Transaction
 from tallystick.domain import budget as budgets
 from tallystick.domain import params
 from tallystick.domain.commands import EditRun, RegisterRun
@@ -35,9 +36,10 @@ from tallystick.domain.demands import Demands
 from tallystick.domain.ids import RunId, SweepId
 from tallystick.domain.run import Run
 from tallystick.domain.signal_events import BudgetWarned
-from tallystick.domain.status import ENDED_STATUSES
+from tallystick.domain.status import ENDED_STATUSES, Phase
 from tallystick.errors import InvalidError
 from tallystick.ledger.canonical import LARGEST_INTEGER
+from tallystick.projections import runs
 from tallystick.store.points import Table, latest, read_lines
 from tallystick.wire.demands import Asked
 from tallystick.wire.requests import CreateRun, GpuWrap, UpdateRun
@@ -104,7 +106,7 @@ def _registration(
 
 
 async def created(call: Call, accepted: Accepted, texts: Texts) -> Response:
-    """The answer to a request that made a run, from memory unless it is a repeat."""
+    """The answer to a request that made a run, from memory unless it is a repeat or waits."""
     run = accepted.run
     assert run is not None  # noqa: S101 - the handler answers with what it created
     more: dict[str, Any] = {
@@ -114,7 +116,17 @@ async def created(call: Call, accepted: Accepted, texts: Texts) -> Response:
     material = views.Material(texts=texts.known)
     if accepted.replayed:
         material = await call.services.read(lambda tx: views.of_runs(tx, [run], in_list=False))
+    if run.phase is Phase.QUEUED:
+        told = await call.services.read(lambda tx: _still_waits(tx, call, run))
+        if told is not None:
+            more |= {"pending_reason": told.pending_reason, "queue_position": told.queue_position}
     return answers.json(views.run_view(run, material, **more))
+
+
+def _still_waits(tx: Transaction, call: Call, run: Run) -> Told | None:
+    """Why a run that was just queued waits; None when it has been started meanwhile."""
+    present = runs.many(tx, [run.id])
+    return reasons_for(tx, present, room_for(call)).get(run.id)
 
 
 async def signals(call: Call, accepted: Accepted) -> list[Notice]:

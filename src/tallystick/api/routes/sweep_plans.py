@@ -1,13 +1,14 @@
 """Sweeps with a declared space: see what it holds, create it, change it (P2.2)."""
 
 import json
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from tallystick.api import answers, views
-from tallystick.api.bodies import Body
+from tallystick.api.bodies import Body, parse
 from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
 from tallystick.api.finding import find_sweep
@@ -133,7 +134,8 @@ async def update(call: Call) -> Response:
     """Change a sweep: name and goal at any time, the space only while it has no runs (P3.4).
 
     Status `pending` makes the runs of a draft, `running` starts them, too. `parameters` or
-    `points` declare the space anew; what is left out stays.
+    `points` declare the space anew; what is left out stays, and null takes `seeds` or `max_runs`
+    out of it.
     """
     body: UpdateSweep = call.body
     old = await call.services.read(lambda tx: find_sweep(tx, call.path["sweep"]))
@@ -146,8 +148,11 @@ async def update(call: Call) -> Response:
         )
     texts = call.texts()
     shown = await call.services.read(lambda tx: full_view(tx, old))
-    changed = _changed(call, old, shown, body)
-    made = None if changed is None else await _replanned(call, old, changed, texts)
+    without = _taken_out(call, old)
+    changed = _changed(call, old, shown, body, without=without)
+    made = None
+    if changed is not None:
+        made = await _replanned(call, old, changed, texts, without=without)
     notices = [] if made is None else made.notices
     name = None if body.name == shown.name else body.name
     edit = EditSweep(
@@ -175,7 +180,18 @@ async def update(call: Call) -> Response:
     return answers.json(view)
 
 
-def _changed(call: Call, old: Sweep, shown: SweepView, body: UpdateSweep) -> UpdateSweep | None:
+def _taken_out(call: Call, old: Sweep) -> list[str]:
+    """The fields of the space that a body takes out of it, by null."""
+    given, plan = parse(call.raw), old.plan
+    if plan is None:
+        return []
+    present = {"max_runs": plan.count < plan.size, "seeds": plan.seeds is not None}
+    return [name for name, there in present.items() if there and given.get(name, 0) is None]
+
+
+def _changed(
+    call: Call, old: Sweep, shown: SweepView, body: UpdateSweep, *, without: Sequence[str]
+) -> UpdateSweep | None:
     """The part of a body that changes the plan; None when there is none.
 
     Older clients send the whole sweep back: what is as it was is no change.
@@ -196,10 +212,10 @@ def _changed(call: Call, old: Sweep, shown: SweepView, body: UpdateSweep) -> Upd
         left["ui_config"] = None
         detail = "ui_config: it is kept with the plan, which has runs; it was not changed"
         call.warnings.append(Notice(code="ui_config_kept", detail=detail))
-    if all(value is None for value in left.values()):
+    if all(value is None for value in left.values()) and not without:
         return None
     if old.runs.total or old.registered:
-        named = ", ".join(name for name, value in left.items() if value is not None)
+        named = ", ".join([*(name for name, value in left.items() if value is not None), *without])
         raise ConflictError(
             f"sweep {old.id} has {old.runs.total} runs: {named} can be changed only before the "
             "first one",
@@ -211,7 +227,9 @@ def _changed(call: Call, old: Sweep, shown: SweepView, body: UpdateSweep) -> Upd
     return UpdateSweep(**left)
 
 
-async def _replanned(call: Call, old: Sweep, body: UpdateSweep, texts: Texts) -> Made:
+async def _replanned(
+    call: Call, old: Sweep, body: UpdateSweep, texts: Texts, *, without: Sequence[str]
+) -> Made:
     """The plan after a change."""
     plan = old.plan
     material = await call.services.read(lambda tx: _texts_of(tx, old))
@@ -232,7 +250,8 @@ async def _replanned(call: Call, old: Sweep, body: UpdateSweep, texts: Texts) ->
 
     def build() -> Made:
         wanted = _wanted(plan, body, material, texts, workdir=workdir, demands=demands)
-        return make(wanted, texts)
+        asked = changed_by(wanted.asked, body, without=without)
+        return make(replace(wanted, asked=asked), texts)
 
     return await call.services.parse(build)
 
@@ -274,7 +293,6 @@ def _wanted(
         if environment is None:
             held = json.loads(_present(material, plan.environment) or "{}")
             known["variables"] = frozenset(held)
-    known["asked"] = changed_by(known["asked"], body)
     if sent is not None:
         command = texts.add(sent)
         known |= {"command": command, "recorded": texts.known[command.c], "sent": sent}
