@@ -119,11 +119,11 @@ def test_an_answer_to_a_question_that_cannot_be_says_what_was_expected(busy: Api
 
 
 def test_a_run_that_has_to_wait_says_why_in_the_answer_that_registers_it(tmp_path: Path) -> None:
-    api = build_api(tmp_path, backend=FakeBackend(Capacity(slots=1, cpus=8, memory_mb=32_000)))
+    api = build_api(tmp_path, backend=FakeBackend(Capacity(slots=2, cpus=8, memory_mb=32_000)))
     try:
         sweep = api.sweep()["id"]
-        first = api.register(sweep_id=sweep, auto_start=True)
-        api.launched(first["id"])
+        for _ in range(2):
+            api.launched(api.register(sweep_id=sweep, auto_start=True)["id"])
         waits = api.register(sweep_id=sweep, auto_start=True)
         assert waits["status"] == "queued"
         assert waits["pending_reason"].startswith("waits for a free slot")
