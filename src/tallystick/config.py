@@ -192,7 +192,16 @@ def load(
         raise InvalidError(
             f"{path}: unknown section [{next(iter(document))}]", code="setting_unknown"
         )
+    _refuse_unknown(env, {variable_of(origin.key) for origin in origins}, settings)
     return replace(settings, **sections), origins
+
+
+def _refuse_unknown(env: Mapping[str, str], known: set[str], settings: Settings) -> None:
+    """A variable that names a section, and no setting of it, was meant to do something."""
+    prefixes = tuple(f"TALLY_{section.name.upper()}_" for section in fields(settings))
+    for name in sorted(env):
+        if name.startswith(prefixes) and name not in known | _OF_CLIENTS:
+            raise InvalidError(f"{name}: unknown setting", code="setting_unknown")
 
 
 def _found_file(env: Mapping[str, str]) -> Path | None:
@@ -224,6 +233,9 @@ _SHORT = {
     "auth.admin_token": "TALLY_ADMIN_TOKEN",
 }
 """Variables that people type often; every other key is TALLY_SECTION_KEY."""
+
+_OF_CLIENTS = frozenset({"TALLY_SERVER_URL"})
+"""Variables that look like those of a section, and tell clients something."""
 
 
 def variable_of(key: str) -> str:
@@ -294,8 +306,7 @@ def _number(key: str, raw: Any, *, whole: bool) -> int | float:
     except ValueError:
         value = -1
     expected = "a whole number" if whole else "a number"
-    if key in _ABOVE_ZERO:
-        expected += " above 0"
+    expected += " above 0" if key in _ABOVE_ZERO else " from 0 on"
     if key == "server.port":
         expected += " up to 65535"
     too_small = value < 0 or (value == 0 and key in _ABOVE_ZERO)

@@ -34,6 +34,7 @@ REASONS: Final = {
     "plan_missing": "a space has to be declared whole, the first time",
     "policy_invalid": "at least one of two fields",
     "proof_range": "depends on the length of the ledger",
+    "resources_unavailable": "depends on what the host has",
     "samples_missing": "random search, by its fields or by a range",
     "secret_in_parameters": "parameters stand in the ledger, and a secret must not",
     "session_invalid": "a secret must not become the name of a session",

@@ -224,3 +224,10 @@ def test_a_run_gets_nothing_of_the_servers_environment_that_could_be_secret(
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"),
         *(name for name in found if name.startswith("LC_")),
     }
+
+
+@pytest.mark.parametrize("name", ["TALLY_EXECUTION_FOO", "TALLY_SERVER_PORT"])
+def test_a_variable_that_means_no_setting_is_refused_and_not_ignored(name: str) -> None:
+    with pytest.raises(InvalidError, match=f"{name}: unknown setting"):
+        load(environment={name: "1"})
+    load(environment={"TALLY_SERVER_URL": "http://127.0.0.1:1", "TALLY_RUN_DIR": "/r"})
