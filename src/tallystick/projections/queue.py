@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, RowMapping, and_, func, or_, select
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, func, or_, select, union_all
 
 from tallystick.db.database import Transaction
 from tallystick.domain import budget as budgets
@@ -33,6 +34,9 @@ from tallystick.projections.rows import Shape
 S = TypeVar("S")
 
 _t = tables.runs.table.c
+_LANES_AT_ONCE: Final = 64
+"""Lanes asked for by one statement: SQLite takes up to 500."""
+
 _SEEN: Final = (_t.id, _t.session, _t.sweep, _t.demands, _t.queued_seq, _t.attempts)
 
 
@@ -97,14 +101,14 @@ def load(tx: Transaction, room: Room, *, idle: bool = False, words: bool = False
     if idle and (situation.free_slots == 0 or cluster.drained):
         return line
     limit = max(1, situation.free_slots)
-    found = {key: _oldest(tx, key, now=room.now, limit=limit) for key in _lane_ids(tx)}
+    found = _heads(tx, _lane_ids(tx), now=room.now, limit=limit)
     heads = [rows[0] for rows in found.values() if rows]
     around = _Around(tx, heads, cluster, words=words)
     lanes = []
     for key, rows in found.items():
         after = around.stopped_at(rows[0]) if rows else 0
         if after and rows[0]["queued_seq"] < after:
-            rows = _oldest(tx, key, now=room.now, limit=limit, after=after)  # noqa: PLW2901
+            rows = list(_oldest(tx, key, now=room.now, limit=limit, after=after))  # noqa: PLW2901
         if rows:
             lanes.append(Lane(id=key, after=after, first=around.candidates(rows)))
     return replace(
@@ -173,17 +177,33 @@ def _lane_ids(tx: Transaction) -> list[str]:
     return [row["lane"] for row in tx.fetch(statement)]
 
 
+def _heads(
+    tx: Transaction, lanes: Sequence[str], *, now: int, limit: int
+) -> dict[str, list[RowMapping]]:
+    """The oldest runs of each lane that could start; many lanes by one statement."""
+    found: dict[str, list[RowMapping]] = {key: [] for key in lanes}
+    for first in range(0, len(lanes), _LANES_AT_ONCE):
+        some = lanes[first : first + _LANES_AT_ONCE]
+        parts = [select(_first(key, now=now, limit=limit).subquery()) for key in some]
+        for row in tx.fetch(union_all(*parts) if len(parts) > 1 else parts[0]):
+            found[row["lane"]].append(row)
+    return {key: sorted(rows, key=itemgetter("queued_seq")) for key, rows in found.items()}
+
+
 def _oldest(
-    tx: Transaction, lane: str, *, now: int, limit: int, after: int = 0
+    tx: Transaction, lane: str, *, now: int, limit: int, after: int
 ) -> Sequence[RowMapping]:
-    """The oldest runs of a lane that could start."""
-    statement = (
-        select(*_SEEN)
+    """The oldest runs of a lane that were queued after an entry, and could start."""
+    return tx.fetch(_first(lane, now=now, limit=limit, after=after))
+
+
+def _first(lane: str, *, now: int, limit: int, after: int = 0) -> Select[Any]:
+    return (
+        select(*_SEEN, _t.lane)
         .where(_t.lane == lane, in_line(now, after=after))
         .order_by(_t.queued_seq)
         .limit(limit)
     )
-    return tx.fetch(statement)
 
 
 class _Around:
