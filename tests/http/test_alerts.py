@@ -205,3 +205,16 @@ def test_alerts_and_answers_are_the_same_after_a_restart(open_door: Callable[[],
     assert again.get("/alerts") == before
     assert again.get(f"/alerts/{second['alert_id']}")["status"] == "pending"
     assert again.problems() == []
+
+
+def test_another_answer_with_the_same_action_is_no_repetition(door: Door) -> None:
+    made = raised(door, door.run(door.sweep())["id"], choices=["looks fine", "look again"])
+    answered(door, made["alert_id"], choice="looks fine")
+    size = door.server.ledger.size
+    path = f"/alerts/{made['alert_id']}/respond"
+    other = door.call("POST", path, json={"choice": "look again"})
+    assert (other.status_code, other.json()["code"]) == (409, "alert_answered")
+    assert "'looks fine'" in other.json()["detail"]
+    assert answered(door, made["alert_id"], choice="looks fine")["already"] is True
+    assert door.server.ledger.size == size
+    assert door.get(f"/alerts/{made['alert_id']}")["response"] == "looks fine"

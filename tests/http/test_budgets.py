@@ -1,11 +1,13 @@
 """Budgets: set and changed by people only, known to everybody, each in the ledger."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.http.door import Door
+from tests.http.executing import end, executing
 
 
 def put(door: Door, scope: str, **limits: Any) -> Any:
@@ -96,3 +98,69 @@ def test_a_budget_stands_in_the_ledger_and_survives_a_restart(
     assert entry["actor"]["role"] == "administrator"
     assert entry["data"] == {"runs": 7, "gpu_ms": 7_200_000, "action": "stop"}
     assert open_door().get(f"/budgets/{sweep}") == before
+
+
+def test_a_number_that_is_too_large_to_be_one_is_refused(door: Door) -> None:
+    path, headers = f"/budgets/{door.sweep()}", {"Content-Type": "application/json"}
+    for body in (b'{"gpu_hours": 1e999}', b'{"wall_hours": -1e999}', b'{"runs": 1e999}'):
+        answer = door.call("PUT", path, content=body, token="admin", headers=headers)
+        assert answer.status_code == 422, answer.text
+
+
+def moved(door: Door, run: str, sweep: str, *, token: str = "agent") -> tuple[int, str | None]:
+    answer = door.call("POST", f"/runs/{run}/add-to-sweep?sweep_id={sweep}", token=token)
+    return answer.status_code, answer.json().get("code")
+
+
+def test_a_run_that_is_moved_counts_in_the_budget_of_its_new_sweep(door: Door) -> None:
+    full, other = door.sweep(), door.sweep()
+    put(door, full, runs=2)
+    door.run(full)
+    first, second = (door.run(other)["id"] for _ in range(2))
+    assert moved(door, first, full) == (200, None)
+    assert moved(door, second, full) == (422, "budget_exceeded")
+    assert door.get(f"/budgets/{full}")["runs"]["used"] == 2
+    assert door.get(f"/runs/{second}")["sweep_id"] == other
+    assert moved(door, first, full) == (200, None), "it is there already"
+
+
+def test_what_has_run_leaves_a_budget_of_runs_only_by_people(door: Door) -> None:
+    full, other = door.sweep(), door.sweep()
+    put(door, full, runs=2)
+    run, attempt = executing(door, full)
+    waiting = door.run(full)["id"]
+    assert moved(door, waiting, other) == (200, None), "it has used nothing"
+    end(door, attempt)
+    assert moved(door, run, other) == (422, "budget_exceeded")
+    assert door.get(f"/budgets/{full}")["runs"]["used"] == 1
+    assert moved(door, run, other, token="admin") == (200, None)
+
+
+def test_two_people_who_set_different_limits_at_once_both_do(door: Door) -> None:
+    sweep = door.sweep()
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(1, 16):
+            setting = [
+                pool.submit(put, door, sweep, **{field: number}) for field in ("runs", "wall_hours")
+            ]
+            for one in setting:
+                one.result()
+            found = door.get(f"/budgets/{sweep}")
+            assert (found["runs"]["limit"], found["wall_hours"]["limit"]) == (number, number)
+
+
+def test_two_changes_of_one_run_at_once_lose_nothing_in_silence(door: Door) -> None:
+    run = door.run(door.sweep())["id"]
+    path = f"/runs/{run}"
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(1, 16):
+            bodies = [{"priority": number}, {"retries": number}]
+            answers = [pool.submit(door.call, "PUT", path, json=body) for body in bodies]
+            found = [one.result() for one in answers]
+            shown = door.get(path)
+            assert 200 in {answer.status_code for answer in found}
+            for body, answer in zip(bodies, found, strict=True):
+                if answer.status_code == 200:
+                    assert {key: shown[key] for key in body} == body
+                else:
+                    assert (answer.status_code, answer.json()["code"]) == (409, "edited_meanwhile")

@@ -236,3 +236,20 @@ def test_a_plan_gets_no_secret_by_the_mark_that_stands_for_it(api: Api) -> None:
         api.call("PUT", f"/sweeps/{first['id']}", json=changed),
     ]
     assert [answer.json().get("code") for answer in answers] == ["secret_mark"] * 2
+
+
+@pytest.mark.parametrize("where", ["run", "sweep"])
+def test_a_tag_that_looks_like_a_secret_is_refused_and_never_stands_in_the_ledger(
+    api: Api, where: str
+) -> None:
+    tag = "ghp_" + "a1B2" * 9
+    before = api.server.ledger.size
+    if where == "sweep":
+        answer = declared(api, tags=[tag])
+    else:
+        body = {"name": "r", "command": "true", "sweep_id": api.sweep()["id"], "tags": ["a", tag]}
+        answer = api.call("POST", "/runs", json={**body, "chat_session_id": "c"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "tags_invalid")
+    assert tag not in answer.text
+    entries = api.get(f"/ledger/entries?after={before - 1}&limit=1000")
+    assert tag not in str(entries)

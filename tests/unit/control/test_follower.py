@@ -320,3 +320,26 @@ def test_the_log_says_what_failed_and_what_follows(
     desk.follower.tick()
     (said,) = caplog.messages
     assert said.startswith("webhook 1: HTTP status 503; trying again in 5 s")
+
+
+def test_what_nobody_is_told_of_is_not_read_again_at_every_tick(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "MOST_SKIPPED", 3)
+    desk = Desk(road)
+    desk.follower = Follower(
+        road.database, desk.target, clock=road.clock, types=types_of("run.failed", NOTICE_TYPES)
+    )
+    first = desk.happen(4)
+    desk.follower.tick()
+    assert desk.standing().seq == int(first[-1])
+    second = desk.happen(3)
+    desk.follower.tick()
+    assert desk.standing().seq == int(first[-1]), "a few are read sooner than a position is written"
+    second += desk.happen(1)
+    desk.follower.tick()
+    assert (desk.standing().seq, desk.target.tries) == (int(second[-1]), [])
+    desk.follower = desk.another()
+    late = desk.happen(1)
+    desk.follower.tick()
+    assert desk.target.got == late

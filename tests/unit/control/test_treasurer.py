@@ -190,3 +190,24 @@ def test_a_budget_that_is_raised_while_it_is_looked_at_is_not_used_up(till: Till
     till.set(gpu_ms=100 * HOUR)
     till.treasurer._say(old, "gpu", reached=True)
     assert (till.said(), till.budget().reached) == ([], ())
+
+
+def test_time_in_which_a_sweep_has_nothing_to_do_never_counts_also_when_it_goes_on(
+    till: Till,
+) -> None:
+    till.set(wall_ms=10 * HOUR)
+    for done in (1, 2, 3):
+        run = executing(till.road, till.sweep)
+        till.later(HOUR)
+        assert till.used("wall") == done * HOUR
+        end(till.road, run)
+        till.later(100 * HOUR)
+        assert till.used("wall") == done * HOUR
+    assert till.said() == []
+
+
+def test_limits_that_two_people_set_at_once_both_count(till: Till) -> None:
+    till.set(runs=5, kept=("gpu_ms", "wall_ms"))
+    till.set(gpu_ms=HOUR, kept=("runs", "wall_ms"))
+    found = till.budget()
+    assert (found.runs, found.gpu_ms, found.wall_ms) == (5, HOUR, None)

@@ -1,11 +1,15 @@
 """Webhooks after the Standard Webhooks specification, to a real receiver."""
 
 import base64
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
+from tallystick.control import webhooks
 from tallystick.control.messages import Message
 from tallystick.control.webhooks import Webhook, body_of, read_secrets, sign
 from tallystick.domain.ids import RunId, SessionId
@@ -178,3 +182,46 @@ def test_a_secret_that_is_none_is_refused_without_repeating_it(secret: str) -> N
         read_secrets(secret)
     assert caught.value.code == "webhook_secret_invalid"
     assert secret.removeprefix("whsec_") not in caught.value.detail or not secret[6:]
+
+
+@contextmanager
+def saying(answer: bytes) -> Iterator[str]:
+    """The address of a receiver that says `answer` once, and leaves the line open."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as opened:
+
+        def answer_once() -> None:
+            line = opened.enter_context(listener.accept()[0])
+            while b"\r\n\r\n" not in line.recv(65_536):
+                pass
+            line.sendall(answer)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 100\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
+        b"HTTP/1.1 202 Accepted\r\n\r\n",
+    ],
+    ids=["stalled", "empty", "broken", "endless"],
+)
+def test_a_2xx_is_the_word_whatever_becomes_of_the_text_after_it(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 2.0)
+    with saying(answer) as url:
+        assert hook(url).deliver([message()]).delivered
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "a" * 64 + ".example"])
+def test_a_host_that_is_no_name_is_a_failure_and_no_error(host: str) -> None:
+    verdict = hook(f"http://{host}/s3cr3t").deliver([message()])
+    assert (verdict.delivered, verdict.gone) == (False, False)
+    assert verdict.said.startswith("no answer (")
+    assert host not in verdict.said

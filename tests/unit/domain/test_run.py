@@ -338,3 +338,14 @@ def test_no_earlier_stop_of_a_sweep_concerns_a_run_that_joins_it_on_its_way(
 ) -> None:
     moved = ev.RunMoved(sweep=SweepId("swp_00000000000e"), old_sweep=None)
     assert runs.evolve(RUNS[status], record(moved, seq=50), moved).queued_seq == age
+
+
+def test_demands_made_from_what_somebody_has_changed_meanwhile_are_refused() -> None:
+    now, outdated = replace(RUNS["ready"], demands=Demands(cpus=2)), Demands()
+    edit = cm.EditRun(run=RUN, demands=Demands(priority=5), demands_base=outdated)
+    with pytest.raises(ConflictError) as refusal:
+        run_decisions.decide(now, edit)
+    assert refusal.value.code == "edited_meanwhile"
+    assert refusal.value.next_actions[0] == f"GET /runs/{RUN}"
+    whole = replace(edit, demands=Demands(cpus=2, priority=5), demands_base=Demands(cpus=2))
+    assert [fact.event.type for fact in run_decisions.decide(now, whole)] == ["run.edited"]

@@ -8,6 +8,7 @@ import pytest
 from tallystick.supervisor.limits import (
     ABANDONED_SECONDS,
     Exhausted,
+    Group,
     Host,
     Limits,
     device_memory_line,
@@ -141,6 +142,31 @@ class TestGroup:
         limits_on(host).confine(1)
         left = sorted(path.name for path in place.glob("tally-*"))
         assert left == ["tally-att_1", "tally-new"]
+
+    @pytest.mark.usefixtures("kernel")
+    def test_a_group_in_which_the_command_made_groups_is_removed_with_them(
+        self, tmp_path: Path
+    ) -> None:
+        group = Group(tmp_path / "tally-att_1", limit_bytes=64 * MIB, unified=True)
+        for file in group.path.iterdir():
+            file.unlink()  # those of a cgroup vanish with it
+        os.makedirs(group.path / "inner" / "innermost")  # noqa: PTH103 - empty, as above
+        os.mkdir(group.path / "beside")  # noqa: PTH102
+        group.remove()
+        assert not group.path.exists()
+
+    def test_a_group_in_which_a_process_is_left_stays_for_a_later_one(self, tmp_path: Path) -> None:
+        host = host_with(tmp_path)
+        place = tmp_path / "cgroups/user/app"
+        (place / "cgroup.subtree_control").write_text("memory\n")
+        for name in ("tally-old/inner", "tally-held/inner", "tally-held/other"):
+            (place / name).mkdir(parents=True)
+        (place / "tally-held/inner/process").touch()  # refuses rmdir, as a process in it does
+        for name in ("tally-old", "tally-held"):
+            aged = (place / name).stat().st_mtime - ABANDONED_SECONDS - 5
+            os.utime(place / name, (aged, aged))
+        limits_on(host).confine(1)
+        assert sorted(path.name for path in place.glob("tally-*")) == ["tally-held"]
 
 
 class TestKernel:
