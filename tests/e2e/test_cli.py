@@ -87,6 +87,9 @@ def test_the_queue_says_who_is_next_and_why_each_run_waits(server: ServerProcess
             if one["id"] == waiting
         ]
         assert entry["pending_reason"] == f"waits for {blocking} to finish"
+        for command in (("run", "show", waiting), ("run", "list", "--status", "queued")):
+            told = tally(server, *command, COLUMNS="300").stdout
+            assert f"waits for {blocking} to finish" in told, command
     finally:
         server.post(f"/runs/{blocking}/stop", {})
     assert server.ended(waiting)["status"] == "stopped"

@@ -154,6 +154,8 @@ def reason_of(sweep: Sweep) -> str | None:
             f"stopped: {sweep.runs.stopped:,} of its runs were cancelled; "
             f"POST /sweeps/{sweep.id}/resume goes on"
         )
+    if sweep.halted and sweep.runs.ready:
+        return f"stopped before it had started: POST /sweeps/{sweep.id}/start starts it"
     if sweep.runs.ready and sweep.runs.ready == sweep.runs.total:
         return f"not started: POST /sweeps/{sweep.id}/start"
     return None

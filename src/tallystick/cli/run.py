@@ -93,8 +93,6 @@ def create(
             output.emit(run)
             return
         output.say(run.id)
-        if run.status == "queued" and sys.stderr.isatty():
-            run = client.run(run.id)  # only this answer has its place in the queue
         words = f"{queue_words(run)} in sweep {run.sweep_id}"
         output.note(f"{words}; follow it with: tally run logs -f {run.id}")
 
@@ -141,7 +139,7 @@ def show_runs(runs: "list[RunView]") -> None:
                 output.exit_words(run.exit_code, run.signal),
                 output.ago(run.created_at, now=now),
                 output.duration(run.started_at, run.ended_at, now=now),
-                "" if run.outcome == "succeeded" else run.reason or "",
+                "" if run.outcome == "succeeded" else run.reason or run.pending_reason or "",
             )
             for run in runs
         ),
@@ -171,6 +169,7 @@ def show_run(run: "RunView") -> None:
             ("reason", run.reason),
             ("exit", output.exit_words(run.exit_code, run.signal)),
             ("queue position", run.queue_position),
+            ("waits", run.pending_reason),
             ("command", run.command),
             ("workdir", run.workdir),
             ("params", " ".join(f"{name}={value}" for name, value in run.params.items())),

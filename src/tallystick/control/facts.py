@@ -91,8 +91,8 @@ def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fa
         return _create_sweep(world, command, by)
     if isinstance(command, cm.MoveRun):
         return _move(world, command, by)
-    if isinstance(command, cm.AssignAttempt) and world.cluster().drained:
-        raise ConflictError("the server was drained since the run was chosen", code="drained")
+    if isinstance(command, cm.AssignAttempt):
+        _check_still_next(world, run_of(world, command.run))
     if isinstance(command, cm.FailDependency) and not _in_vain(world, command.run):
         return []
     if isinstance(command, run_decisions.RunCommand):
@@ -105,6 +105,18 @@ def decide(world: World, command: cm.Command, *, by: Actor, now: int) -> list[Fa
     if isinstance(command, SignalCommand):
         return _signal(world, command, by=by)
     return _administer(world, command, by=by, now=now)
+
+
+def _check_still_next(world: World, run: runs.Run) -> None:
+    """What somebody said since the scheduler chose a run comes first; raises `ConflictError`."""
+    sweep = world.sweep(run.sweep) if run.sweep else None
+    held_up = sweep is not None and (sweep.paused is not None or sweeps.stopping(sweep, run))
+    if held_up or world.cluster().drained:
+        raise ConflictError(
+            f"run {run.id} is not to be started any more: its sweep was stopped or paused, or the "
+            "server drained, since it was chosen",
+            code="run_not_next",
+        )
 
 
 def _outdated(world: World, command: run_decisions.RunCommand, run: runs.Run) -> bool:

@@ -194,6 +194,30 @@ def test_a_stop_after_a_launch_that_was_cut_short_reaches_the_backend(rig: Rig, 
     assert later.road.state(run).stop_requested
 
 
+@pytest.mark.parametrize("word", ["stop", "drain"])
+def test_a_run_that_was_chosen_before_its_sweep_was_stopped_or_the_server_drained_is_not_started(
+    rig: Rig, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word comes after the scheduler looked, and before it asks."""
+    (run,) = rig.queue()
+    sweep = rig.road.state(run).sweep
+    assert sweep is not None
+    look = rig.scheduler._load
+
+    def look_and_speak() -> Any:
+        line = look()
+        if word == "drain":
+            rig.road.handle(cm.Drain(), by=PERSON)
+        else:
+            rig.road.handle(cm.StopSweep(sweep=sweep))
+        return line
+
+    monkeypatch.setattr(rig.scheduler, "_load", look_and_speak)
+    rig.scheduler.tick()
+    assert rig.statuses([run]) == ["queued"]
+    assert rig.backend.submit_count == 0
+
+
 @contextmanager
 def counting() -> Iterator[list[int]]:
     """How many steps of ten instructions each SQLite's machine takes: the same on every host."""
