@@ -323,6 +323,12 @@ def test_null_takes_the_seeds_and_the_cut_out_of_a_draft_again(door: Door) -> No
     assert door.call("PUT", path, json={"seeds": None}).json()["plan"]["seq"] == bare["plan"]["seq"]
 
 
+def test_an_edit_without_a_body_changes_nothing(door: Door) -> None:
+    made = declare(door, status="draft")
+    answer = door.call("PUT", f"/sweeps/{made['id']}")
+    assert (answer.status_code, answer.json()["plan"]["seq"]) == (200, made["plan"]["seq"])
+
+
 def test_a_refusal_always_says_what_to_call_next(door: Door) -> None:
     for body in ({"seeds": 0}, {"max_runs": 0}, {"tags": [""]}, {"base_command": " "}):
         answer = door.call("POST", "/sweeps", json=body_of(**body))

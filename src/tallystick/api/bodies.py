@@ -103,6 +103,12 @@ class Body(Generic[T]):
             raise _refusal(error) from None
 
 
+def given(raw: bytes) -> dict[str, Any]:
+    """The fields that were sent, null among them; of a body that was read already."""
+    found: dict[str, Any] = parse(raw) if raw.strip() else {}
+    return found
+
+
 def parse(raw: bytes, *, not_finite: bool = False) -> Any:
     """JSON text as values; raises `InvalidError` for what is not exactly JSON in UTF-8."""
     try:

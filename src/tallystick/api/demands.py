@@ -13,7 +13,7 @@ from typing import Any, Final
 from tallystick.api.call import Call
 from tallystick.api.texts import is_secret
 from tallystick.domain.capacity import Capacity
-from tallystick.domain.demands import Demands, check
+from tallystick.domain.demands import MOST_RETRIES, Demands, check
 from tallystick.domain.needs import needs_of
 from tallystick.domain.reasons import Impossible
 from tallystick.domain.shares import default_gpus, limited
@@ -127,7 +127,9 @@ def _retrying(asked: Asked, wrap: GpuWrap | None) -> dict[str, Any]:
     them is a device that was too small after all.
     """
     old = wrap if wrap is not None and wrap.enabled and asked.retries is None else None
-    retries = asked.retries if old is None else max(old.retries or 0, 0)
+    retries = asked.retries
+    if old is not None:  # they were unlimited, or as good as that
+        retries = min(max(old.retries or 0, 0), MOST_RETRIES)
     delay = asked.retry_delay_seconds
     if delay is None and old is not None:
         delay = old.retry_delay_seconds

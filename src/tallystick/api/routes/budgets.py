@@ -5,7 +5,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from tallystick.api import answers
-from tallystick.api.bodies import Body, parse
+from tallystick.api.bodies import Body, given
 from tallystick.api.call import Call
 from tallystick.api.finding import find_sweep, is_id
 from tallystick.api.routing import Endpoint, Permission
@@ -52,7 +52,7 @@ async def put(call: Call) -> Response:
     of hours nothing more is started, and with the action `stop` what is active is ended, too.
     """
     body: PutBudget = call.body
-    given = parse(call.raw)
+    sent = given(call.raw)
     fields = {"runs": "runs", "gpu_ms": "gpu_hours", "wall_ms": "wall_hours"}
     command = SetBudget(
         scope=await call.services.read(lambda tx: _scope(tx, call.path["scope"])),
@@ -60,7 +60,7 @@ async def put(call: Call) -> Response:
         gpu_ms=_ms("gpu_hours", body.gpu_hours),
         wall_ms=_ms("wall_hours", body.wall_hours),
         action=body.action,
-        kept=tuple(kind for kind, field in fields.items() if field not in given),
+        kept=tuple(kind for kind, field in fields.items() if field not in sent),
     )
     accepted = await call.services.submit(command, by=call.actor)
     more = {"receipt": accepted.receipt, "already": not accepted.records}

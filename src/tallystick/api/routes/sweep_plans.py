@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from tallystick.api import answers, views
-from tallystick.api.bodies import Body, parse
+from tallystick.api.bodies import Body, given
 from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
 from tallystick.api.finding import find_sweep
@@ -182,11 +182,11 @@ async def update(call: Call) -> Response:
 
 def _taken_out(call: Call, old: Sweep) -> list[str]:
     """The fields of the space that a body takes out of it, by null."""
-    given, plan = parse(call.raw), old.plan
+    sent, plan = given(call.raw), old.plan
     if plan is None:
         return []
     present = {"max_runs": plan.count < plan.size, "seeds": plan.seeds is not None}
-    return [name for name, there in present.items() if there and given.get(name, 0) is None]
+    return [name for name, there in present.items() if there and sent.get(name, 0) is None]
 
 
 def _changed(
@@ -303,8 +303,8 @@ def _wanted(
         "tags": None if body.tags is None else checked_tags(body.tags),
         "ui_config": None if body.ui_config is None else texts.add_document(body.ui_config),
     }
-    given = {name: value for name, value in new.items() if value is not None}
-    return Wanted(**{**known, **given, "demands": demands})
+    replaced = {name: value for name, value in new.items() if value is not None}
+    return Wanted(**{**known, **replaced, "demands": demands})
 
 
 def _present(material: views.Material, text: Text | None) -> str | None:
