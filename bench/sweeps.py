@@ -78,11 +78,11 @@ def _repeat(bench: Workbench, seen: Collected, *, points: int, asked: int) -> No
         with server.connect() as connection:
             newest = f"/runs?sweep_id={sweep}&limit=1"
             run = parsed(connection.request("GET", newest, headers=server.headers))[0]["id"]
-            for page, path in PAGES.items():
-                request = ("GET", path.format(sweep=sweep, run=run), b"")
-                with bench.timed() as section:
-                    times = timed(connection, [request] * asked, server.headers)
-                seen.add(section.foreign, **{f"{page} {points}": percentile(times, 0.5)})
+        for page, path in PAGES.items():
+            request = ("GET", path.format(sweep=sweep, run=run), b"")
+            with bench.timed() as section, server.connect() as connection:
+                times = timed(connection, [request] * asked, server.headers)
+            seen.add(section.foreign, **{f"{page} {points}": percentile(times, 0.5)})
 
 
 def _declare(server: Started, points: int) -> str:

@@ -149,6 +149,11 @@ def _show(budget: "BudgetView") -> None:
 def _use(use: "BudgetUse") -> str:
     """Used of limit, and a word when a mark was passed."""
     if use.limit is None:
-        return f"{use.used:g} of any" if use.used else ""
+        return f"{_number(use.used)} of any" if use.used else ""
     word = " (used up)" if use.reached else " (80 % passed)" if use.warned else ""
-    return f"{use.used:.4g} of {use.limit:g}{word}"
+    return f"{_number(use.used)} of {_number(use.limit)}{word}"
+
+
+def _number(value: float) -> str:
+    """Three decimals at most: a thousandth of an hour is a few seconds."""
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
