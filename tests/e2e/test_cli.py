@@ -95,6 +95,74 @@ def test_the_queue_says_who_is_next_and_why_each_run_waits(server: ServerProcess
     assert server.ended(waiting)["status"] == "stopped"
 
 
+def test_why_a_run_waits_is_told_wherever_it_is_shown(server: ServerProcess) -> None:
+    sweep = server.sweep(name="waiting")
+    blocking = server.run(sweep, "sleep 600")["id"]
+    try:
+        made = tally(
+            server, "run", "create", "--sweep", sweep, "--depends-on", blocking, "--", "true"
+        )
+        waiting = made.stdout.strip()
+        reason = f"waits for {blocking} to finish"
+        assert reason in made.stderr
+        assert reason in tally(server, "run", "show", waiting).stdout
+        assert reason in tally(server, "run", "list", "--sweep", sweep).stdout
+        ready = tally(server, "run", "create", "--sweep", sweep, "--no-start", "--", "true")
+        assert "not started yet" in tally(server, "run", "show", ready.stdout.strip()).stdout
+    finally:
+        server.post(f"/runs/{blocking}/stop", {})
+    draft = tally(server, "sweep", "create", "a draft", "-c", "true", "-p", "x=1,2", "--draft")
+    for words in (["show", draft.stdout.strip()], ["list"]):
+        assert "a draft: POST /sweeps/" in tally(server, "sweep", *words).stdout
+
+
+def test_a_ready_run_is_edited_moved_and_repeated_with_other_resources(
+    server: ServerProcess,
+) -> None:
+    first, second = server.sweep(name="first"), server.sweep(name="second")
+    made = tally(server, "run", "create", "--sweep", first, "--no-start", "--", "false")
+    run = made.stdout.strip()
+    words = ("--name", "better", "--command", "true", "--timeout", "60", "--retries", "2")
+    edited = as_json(tally(server, "run", "edit", run, *words, "--json"))
+    assert (edited["name"], edited["command"]) == ("better", "true")
+    assert (edited["timeout_seconds"], edited["retries"]) == (60, 2)
+    (moved,) = as_json(tally(server, "run", "move", run, "--sweep", second, "--json"))
+    assert moved["sweep_id"] == second
+    (again,) = as_json(tally(server, "run", "rerun", run, "--retries", "1", "--no-start", "--json"))
+    assert (again["timeout_seconds"], again["retries"]) == (60, 1)
+    assert tally(server, "run", "edit", run).returncode == 2
+
+
+def test_a_draft_is_edited_with_the_options_that_declare_one(server: ServerProcess) -> None:
+    made = tally(server, "sweep", "create", "lr", "-c", "true", "-p", "lr=1,2", "--draft")
+    sweep = made.stdout.strip()
+    words = ("--seeds", "3", "--placement", "environment", "--retries", "1", "--json")
+    edited = as_json(tally(server, "sweep", "edit", sweep, *words))
+    assert (edited["planned"], edited["plan"]["placement"]) == (6, "environment")
+    assert edited["parameters"] == {"lr": [1, 2]}
+    (server.workspace / "points.jsonl").write_text('{"lr": 5}\n{"lr": 6}\n')
+    edited = as_json(tally(server, "sweep", "edit", sweep, "--points", "points.jsonl", "--json"))
+    assert edited["plan"]["strategy"] == "list"
+
+
+def test_an_alert_is_raised_and_heard_once(server: ServerProcess) -> None:
+    session = {"session": "hearing"}
+    made = tally(server, "run", "create", "--no-start", "--", "true", **session)
+    run = made.stdout.strip()
+    words = ("--severity", "critical", "--choice", "give up=stop", "--choice", "look later")
+    raised = tally(server, "alert", "raise", run, "the loss is NaN", *words, "--json", **session)
+    alert = as_json(raised)
+    assert (alert["severity"], alert["choices"]) == ("critical", ["give up", "look later"])
+    (heard,) = as_json(tally(server, "session", "events", "--json", **session))
+    assert heard["alert_id"] == alert["id"]
+    told = tally(server, "session", "events", "--resolve", **session)
+    assert alert["id"] in told.stdout
+    assert "1 heard" in told.stderr
+    assert as_json(tally(server, "session", "events", "hearing", "--json")) == []
+    answered = as_json(tally(server, "alert", "respond", alert["id"], "give up", "--json"))
+    assert answered["alert"]["action"] == "stop"
+
+
 def test_runs_without_ids_share_the_sessions_scratch_sweep(server: ServerProcess) -> None:
     first = as_json(tally(server, "run", "create", "--json", "--", "true", session="scratching"))
     second = as_json(tally(server, "run", "create", "--json", "--", "true", session="scratching"))

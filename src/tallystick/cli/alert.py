@@ -23,6 +23,14 @@ class Action(StrEnum):
     NOTE = "note"
 
 
+class Severity(StrEnum):
+    """How urgent it is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
 @app.command(
     "list",
     epilog=options.examples(
@@ -62,6 +70,53 @@ def list_alerts(
         ),
         empty="nobody is asked for" if not everything else "no alert was ever raised",
     )
+
+
+@app.command(
+    "raise",
+    epilog=options.examples(
+        "tally alert raise run_0123456789ab 'the loss is NaN: go on?'",
+        "tally alert raise run_0123456789ab 'the disk is nearly full' --severity critical \\\n"
+        "      --choice 'give up=stop' --choice 'I made room=continue' --choice 'look later'",
+    ),
+)
+def raise_alert(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, whole.")],
+    message: Annotated[
+        str, typer.Argument(metavar="MESSAGE", help="What was seen, and what is asked.")
+    ],
+    *,
+    choice: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choice",
+            metavar="LABEL[=ACTION]",
+            help="An answer to choose; ACTION (continue, stop, note) is what follows from it, by "
+            "default that of its own name, else note. Repeatable. [default: continue, stop]",
+        ),
+    ] = None,
+    severity: Annotated[
+        Severity, typer.Option("--severity", help="How urgent it is.")
+    ] = Severity.WARNING,
+    as_json: options.Json = False,
+) -> None:
+    """Ask somebody to look at a run, and print the alert's id; the run goes on meanwhile."""
+    choices = [choice_of(words) for words in choice or ("continue", "stop")]
+    with options.creating(None) as client:
+        alert = client.raise_alert(run_id, message, choices, severity=severity.value)
+        if as_json:
+            output.emit(alert)
+            return
+        output.say(alert.id)
+        output.note(f"whoever looks answers with: tally alert respond {alert.id} CHOICE")
+
+
+def choice_of(words: str) -> "str | dict[str, str]":
+    """A choice as it is sent; an equals sign counts only before the name of an action."""
+    label, _equals, action = words.rpartition("=")
+    if label and action in set(Action):
+        return {"label": label, "action": action}
+    return words
 
 
 @app.command(

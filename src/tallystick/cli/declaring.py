@@ -1,6 +1,7 @@
 """Declaring a sweep from a command line: what `tally sweep create --command` sends."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,23 +72,20 @@ def refuse_without_command(**space: Any) -> None:
 
 def body_of(said: Said) -> DeclareSweep:
     """The request; raises `UsageError` and `InvalidError`."""
-    if said.placement is not None and said.placement not in PLACEMENTS:
-        raise UsageError(
-            f"--placement: expected {', '.join(PLACEMENTS)}; found {said.placement}",
-            code="placement_invalid",
-        )
+    space = space_of(
+        params=said.params,
+        seeds=said.seeds,
+        samples=said.samples,
+        seed=said.seed,
+        points=said.points,
+        max_runs=said.max_runs,
+        placement=said.placement,
+    )
     if said.start and said.draft:
         raise UsageError("--start and --draft: expected one of them", code="usage")
     return DeclareSweep(
         name=said.name,
         base_command=said.command,
-        parameters=parameters_of(said.params),
-        seeds=seeds_of(said.seeds),
-        points=None if said.points is None else _points(said.points),
-        samples=said.samples,
-        seed=said.seed,
-        max_runs=said.max_runs,
-        placement=said.placement,  # type: ignore[arg-type]  # one of PLACEMENTS
         workdir=directory_of(said.workdir),
         goal=said.goal or None,
         auto_start=said.start,
@@ -95,8 +93,39 @@ def body_of(said: Said) -> DeclareSweep:
         parallel=said.parallel,
         tags=list(said.tags),
         env=sent_environment(process_environment(), said.env),
+        **{name: value for name, value in space.items() if value is not None},
         **said.asked,
     )
+
+
+def space_of(
+    *,
+    params: Sequence[str],
+    seeds: str | None,
+    samples: int | None,
+    seed: int | None,
+    points: str | None,
+    max_runs: int | None,
+    placement: str | None,
+) -> dict[str, Any]:
+    """The fields of a request that say which configurations; None is not said.
+
+    Raises `UsageError`; may read a file, or standard input.
+    """
+    if placement is not None and placement not in PLACEMENTS:
+        raise UsageError(
+            f"--placement: expected {', '.join(PLACEMENTS)}; found {placement}",
+            code="placement_invalid",
+        )
+    return {
+        "parameters": parameters_of(params) or None,
+        "seeds": seeds_of(seeds),
+        "points": None if points is None else _points(points),
+        "samples": samples,
+        "seed": seed,
+        "max_runs": max_runs,
+        "placement": placement,
+    }
 
 
 def _points(name: str) -> list[dict[str, Any]]:

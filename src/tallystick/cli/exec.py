@@ -115,15 +115,17 @@ def execute(
         env=tuple(env or ()),
         params=tuple(param or ()),
         asked={
-            "cpus": cpus,
-            "gpus": gpus,
-            "gpu_memory_mb": gpu_memory,
-            "memory_mb": memory,
-            "priority": priority,
-            "timeout_seconds": timeout,
-            "retries": retries,
-            "retry_on": options.outcomes(retry_on),
-            "retry_delay_seconds": retry_delay,
+            **options.asked_of(
+                cpus=cpus,
+                gpus=gpus,
+                gpu_memory=gpu_memory,
+                memory=memory,
+                priority=priority,
+                timeout=timeout,
+                retries=retries,
+                retry_on=retry_on,
+                retry_delay=retry_delay,
+            )
         },
     )
     with options.creating(session) as client:

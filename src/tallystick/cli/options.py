@@ -12,6 +12,7 @@ from tallystick.wire.demands import Retryable
 
 if TYPE_CHECKING:
     from tallystick.client.client import Client
+    from tallystick.wire.demands import AskedWords
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Session = Annotated[
@@ -103,6 +104,40 @@ DependsOn = Annotated[
     ),
 ]
 
+Params = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param",
+        "-p",
+        metavar="NAME=VALUES",
+        help="A parameter: 0.1 (constant), 0.1,0.01 (each), 32:128:32 (from, to, step), "
+        "log:1e-5:1e-1:5 (5 of them); for --random 0:1, log:1e-5:1e-1, int:1:8. Or JSON.",
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option("--seeds", metavar="N", help="Each with seeds 0 to N-1; or a list, 1,2,5."),
+]
+Random = Annotated[
+    int | None, typer.Option("--random", metavar="N", min=1, help="Draw N distinct points.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="What --random draws from. [default: 0]")]
+Points = Annotated[
+    str | None,
+    typer.Option("--points", metavar="FILE", help="One JSON object a line; - reads stdin."),
+]
+MaxRuns = Annotated[
+    int | None, typer.Option("--max-runs", min=1, help="Only the first so many points.")
+]
+Placement = Annotated[
+    str | None,
+    typer.Option(
+        "--placement",
+        help="flag (--name=value), placeholder ({name}) or environment. "
+        "[default: placeholder where the command has one, else flag]",
+    ),
+]
+
 
 TAKES_A_COMMAND = {"allow_interspersed_args": False}
 """From the first word of the command on, everything belongs to the command."""
@@ -177,3 +212,32 @@ def outcomes(named: list[str] | None) -> tuple[Retryable, ...] | None:
             f"--retry-on: expected {', '.join(known)}; found {unknown[0]}", code="usage"
         )
     return tuple(one for one in known if one in named) if named else None
+
+
+def asked_of(
+    *,
+    cpus: int | None,
+    gpus: int | None,
+    gpu_memory: int | None,
+    memory: int | None,
+    priority: int | None,
+    timeout: float | None,
+    retries: int | None,
+    retry_on: list[str] | None,
+    retry_delay: float | None,
+) -> "AskedWords":
+    """What a run needs, by the names of the requests; None is not asked for.
+
+    Raises `UsageError`.
+    """
+    return {
+        "cpus": cpus,
+        "gpus": gpus,
+        "gpu_memory_mb": gpu_memory,
+        "memory_mb": memory,
+        "priority": priority,
+        "timeout_seconds": timeout,
+        "retries": retries,
+        "retry_on": outcomes(retry_on),
+        "retry_delay_seconds": retry_delay,
+    }

@@ -38,6 +38,12 @@ class UsageError(InvalidError):
     default_code = "usage"
 
 
+def require_change(*values: Any) -> None:
+    """Raises `UsageError` when nothing was named to be changed."""
+    if all(value is None for value in values):
+        raise UsageError("expected something to change", code="nothing_to_change")
+
+
 EXIT_OF: Mapping[type[TallystickError], int] = {
     UsageError: USAGE,
     Refusal: REFUSED,

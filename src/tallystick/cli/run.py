@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.cli import options, output
+from tallystick.cli import options, output, showing
 from tallystick.cli.following import Following, queue_words
 
 if TYPE_CHECKING:
@@ -73,15 +73,17 @@ def create(
         params=tuple(param or ()),
         start=start,
         asked={
-            "cpus": cpus,
-            "gpus": gpus,
-            "gpu_memory_mb": gpu_memory,
-            "memory_mb": memory,
-            "priority": priority,
-            "timeout_seconds": timeout,
-            "retries": retries,
-            "retry_on": options.outcomes(retry_on),
-            "retry_delay_seconds": retry_delay,
+            **options.asked_of(
+                cpus=cpus,
+                gpus=gpus,
+                gpu_memory=gpu_memory,
+                memory=memory,
+                priority=priority,
+                timeout=timeout,
+                retries=retries,
+                retry_on=retry_on,
+                retry_delay=retry_delay,
+            ),
             "tags": tag or [],
             "depends_on": depends_on or [],
         },
@@ -94,7 +96,7 @@ def create(
             return
         output.say(run.id)
         words = f"{queue_words(run)} in sweep {run.sweep_id}"
-        output.note(f"{words}; follow it with: tally run logs -f {run.id}")
+        output.note(output.plain(f"{words}; follow it with: tally run logs -f {run.id}"))
 
 
 @app.command(
@@ -123,28 +125,7 @@ def list_runs(
     if as_json:
         output.emit(runs)
         return
-    show_runs(runs)
-
-
-def show_runs(runs: "list[RunView]") -> None:
-    """Runs as a table."""
-    now = output.now_seconds()
-    output.table(
-        ("ID", "NAME", "STATUS", ">EXIT", "CREATED", ">TOOK", "REASON"),
-        (
-            (
-                run.id,
-                run.name,
-                run.status,
-                output.exit_words(run.exit_code, run.signal),
-                output.ago(run.created_at, now=now),
-                output.duration(run.started_at, run.ended_at, now=now),
-                "" if run.outcome == "succeeded" else run.reason or run.pending_reason or "",
-            )
-            for run in runs
-        ),
-        empty="no runs; register one with: tally run create -- COMMAND",
-    )
+    showing.show_runs(runs)
 
 
 @app.command(epilog=options.examples("tally run show run_0123456789ab"))
@@ -154,42 +135,7 @@ def show(run_id: RunId, as_json: options.Json = False) -> None:
     if as_json:
         output.emit(run)
         return
-    show_run(run)
-
-
-def show_run(run: "RunView") -> None:
-    """One run, a line for each fact."""
-    git = run.git
-    output.facts(
-        (
-            ("id", run.id),
-            ("name", run.name),
-            ("status", run.status),
-            ("outcome", run.outcome),
-            ("reason", run.reason),
-            ("exit", output.exit_words(run.exit_code, run.signal)),
-            ("queue position", run.queue_position),
-            ("waits", run.pending_reason),
-            ("command", run.command),
-            ("workdir", run.workdir),
-            ("params", " ".join(f"{name}={value}" for name, value in run.params.items())),
-            ("metrics", " ".join(f"{name}={value}" for name, value in run.metrics.items())),
-            ("sweep", run.sweep_id),
-            ("session", run.chat_session_id),
-            ("repeats", run.parent_run_id),
-            ("not compliant", ", ".join(run.violations)),
-            ("created", output.moment_of(run.created_at)),
-            ("started", output.moment_of(run.started_at)),
-            ("ended", output.moment_of(run.ended_at)),
-            ("took", output.duration(run.started_at, run.ended_at)),
-            ("git head", git and " ".join(filter(None, (git.head, git.branch)))),
-            ("git tree", git and (git.tree or git.missing)),
-            ("interpreter", run.interpreter),
-            ("python", run.interpreter_version),
-            ("directory", run.run_dir),
-            ("ledger", f"entry {run.seq}, newest {run.changed_seq}"),
-        )
-    )
+    showing.show_run(run)
 
 
 @app.command(
@@ -301,23 +247,118 @@ def _look(client: "Client", run_id: str, wait_seconds: float) -> "RunView":
     return client.run(run_id, wait=wait_seconds)
 
 
-@app.command(epilog=options.examples("tally run rerun run_0123456789ab"))
+@app.command(
+    epilog=options.examples(
+        "tally run rerun run_0123456789ab", "tally run rerun --timeout 7200 run_0123456789ab"
+    ),
+)
 def rerun(
     run_id: RunId,
+    *,
     command: Annotated[
         str | None, typer.Option("--command", help="A shell line instead of the old one.")
     ] = None,
     start: Annotated[
         bool, typer.Option("--start/--no-start", help="Queue it at once, or leave it ready.")
     ] = True,
+    cpus: options.Cpus = None,
+    gpus: options.Gpus = None,
+    gpu_memory: options.GpuMemory = None,
+    memory: options.Memory = None,
+    priority: options.Priority = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    retry_on: options.RetryOn = None,
+    retry_delay: options.RetryDelay = None,
     session: options.Session = None,
     as_json: options.Json = False,
 ) -> None:
-    """Register a run again, as a new one that names the old one as its parent."""
+    """Register a run again, as a new one that names the old one as its parent.
+
+    It asks for what the old one asked for, but for what is named here.
+    """
+    asked = options.asked_of(
+        cpus=cpus,
+        gpus=gpus,
+        gpu_memory=gpu_memory,
+        memory=memory,
+        priority=priority,
+        timeout=timeout,
+        retries=retries,
+        retry_on=retry_on,
+        retry_delay=retry_delay,
+    )
     with options.creating(session) as client:
-        run = client.rerun_run(run_id, command=command, auto_start=start)
+        run = client.rerun_run(run_id, command=command, auto_start=start, **asked)
         output.warn(run.warnings)
         _each([run], as_json=as_json)
+
+
+@app.command(
+    epilog=options.examples(
+        "tally run edit run_0123456789ab --name baseline --gpus 2",
+        "tally run edit run_0123456789ab --command 'python train.py --lr 3e-3'",
+    ),
+)
+def edit(
+    run_id: RunId,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="What people see.")] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", help="A shell line instead of the old one.")
+    ] = None,
+    workdir: Annotated[
+        str | None, typer.Option("--workdir", help="Where it runs instead; relative to here.")
+    ] = None,
+    cpus: options.Cpus = None,
+    gpus: options.Gpus = None,
+    gpu_memory: options.GpuMemory = None,
+    memory: options.Memory = None,
+    priority: options.Priority = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    retry_on: options.RetryOn = None,
+    retry_delay: options.RetryDelay = None,
+    as_json: options.Json = False,
+) -> None:
+    """Change a run before its start; what is left out stays."""
+    from tallystick.cli.registration import directory_of
+
+    asked = options.asked_of(
+        cpus=cpus,
+        gpus=gpus,
+        gpu_memory=gpu_memory,
+        memory=memory,
+        priority=priority,
+        timeout=timeout,
+        retries=retries,
+        retry_on=retry_on,
+        retry_delay=retry_delay,
+    )
+    output.require_change(name, command, workdir, *asked.values())
+    run = options.client_for().edit_run(
+        run_id,
+        name=name,
+        command=command,
+        workdir=None if workdir is None else directory_of(workdir),
+        **asked,
+    )
+    output.warn(run.warnings)
+    if as_json:
+        output.emit(run)
+        return
+    showing.show_run(run)
+
+
+@app.command(epilog=options.examples("tally run move run_0123456789ab --sweep swp_0123456789ab"))
+def move(
+    run_ids: RunIds,
+    sweep: Annotated[str, typer.Option("--sweep", help="Id of the sweep, whole.")],
+    as_json: options.Json = False,
+) -> None:
+    """Put runs that are ready or have ended into another sweep."""
+    client = options.client_for()
+    _each([client.move_run(run_id, sweep) for run_id in run_ids], as_json=as_json)
 
 
 @app.command(epilog=options.examples("tally run archive run_0123456789ab"))
@@ -339,4 +380,4 @@ def _each(runs: "list[RunView]", *, as_json: bool) -> None:
     if as_json:
         output.emit(runs)
     else:
-        show_runs(runs)
+        showing.show_runs(runs)

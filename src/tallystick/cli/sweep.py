@@ -1,15 +1,13 @@
 """`tally sweep`: containers for related runs."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tallystick.cli import options, output
+from tallystick.cli import options, output, showing
 
 if TYPE_CHECKING:
     from tallystick.wire.sweep_views import SweepMoved
-    from tallystick.wire.views import SweepView
 
 app = typer.Typer(no_args_is_help=True, help="Sweeps: containers for related runs, with a goal.")
 
@@ -39,41 +37,13 @@ def create(
             "--command", "-c", help="What every run executes; declares a space. Else it is empty."
         ),
     ] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--param",
-            "-p",
-            metavar="NAME=VALUES",
-            help="A parameter: 0.1 (constant), 0.1,0.01 (each), 32:128:32 (from, to, step), "
-            "log:1e-5:1e-1:5 (5 of them); for --random 0:1, log:1e-5:1e-1, int:1:8. Or JSON.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option("--seeds", metavar="N", help="Each with seeds 0 to N-1; or a list, 1,2,5."),
-    ] = None,
-    random: Annotated[
-        int | None, typer.Option("--random", metavar="N", min=1, help="Draw N distinct points.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="What --random draws from. [default: 0]")
-    ] = None,
-    points: Annotated[
-        str | None,
-        typer.Option("--points", metavar="FILE", help="One JSON object a line; - reads stdin."),
-    ] = None,
-    max_runs: Annotated[
-        int | None, typer.Option("--max-runs", min=1, help="Only the first so many points.")
-    ] = None,
-    placement: Annotated[
-        str | None,
-        typer.Option(
-            "--placement",
-            help="flag (--name=value), placeholder ({name}) or environment. "
-            "[default: placeholder where the command has one, else flag]",
-        ),
-    ] = None,
+    param: options.Params = None,
+    seeds: options.Seeds = None,
+    random: options.Random = None,
+    seed: options.Seed = None,
+    points: options.Points = None,
+    max_runs: options.MaxRuns = None,
+    placement: options.Placement = None,
     parallel: Annotated[
         int | None, typer.Option("--parallel", min=1, help="Runs of it at a time.")
     ] = None,
@@ -129,17 +99,17 @@ def create(
             workdir=workdir,
             env=tuple(env or ()),
             tags=tuple(tag or ()),
-            asked={
-                "cpus": cpus,
-                "gpus": gpus,
-                "gpu_memory_mb": gpu_memory,
-                "memory_mb": memory,
-                "priority": priority,
-                "timeout_seconds": timeout,
-                "retries": retries,
-                "retry_on": options.outcomes(retry_on),
-                "retry_delay_seconds": retry_delay,
-            },
+            asked=options.asked_of(
+                cpus=cpus,
+                gpus=gpus,
+                gpu_memory=gpu_memory,
+                memory=memory,
+                priority=priority,
+                timeout=timeout,
+                retries=retries,
+                retry_on=retry_on,
+                retry_delay=retry_delay,
+            ),
         )
     )
     if dry_run:
@@ -183,7 +153,7 @@ def list_sweeps(
         return
     now = output.now_seconds()
     output.table(
-        ("ID", "NAME", "STATUS", ">RUNS", "PROGRESS", "CREATED", "GOAL"),
+        ("ID", "NAME", "STATUS", ">RUNS", "PROGRESS", "CREATED", "GOAL", "REASON"),
         (
             (
                 sweep.id,
@@ -193,6 +163,7 @@ def list_sweeps(
                 output.progress_words(sweep.progress),
                 output.ago(sweep.created_at, now=now),
                 sweep.goal or "",
+                sweep.reason or "",
             )
             for sweep in sweeps
         ),
@@ -208,51 +179,11 @@ def show(sweep_id: SweepId, as_json: options.Json = False) -> None:
     if as_json:
         output.emit(sweep)
         return
-    _show_facts(sweep)
-    from tallystick.cli.run import show_runs
-
+    showing.show_sweep(sweep)
     output.say()
-    show_runs(list(client.runs(sweep=sweep_id, limit=100)))
+    showing.show_runs(list(client.runs(sweep=sweep_id, limit=100)))
     if sweep.progress.total > 100:
         output.note(f"the newest 100 of {sweep.progress.total} runs")
-
-
-def _show_facts(sweep: "SweepView") -> None:
-    """One sweep, a line for each fact."""
-    output.facts(
-        (
-            ("id", sweep.id),
-            ("name", sweep.name),
-            ("goal", sweep.goal),
-            ("status", sweep.status),
-            ("waits for", sweep.reason),
-            ("progress", output.progress_words(sweep.progress)),
-            ("command", sweep.base_command),
-            ("parameters", _parameter_words(sweep)),
-            ("planned", _plan_words(sweep)),
-            ("parallel", sweep.parallel),
-            ("session", sweep.chat_session_id),
-            ("not compliant", ", ".join(sweep.violations)),
-            ("created", output.moment_of(sweep.created_at)),
-            ("started", output.moment_of(sweep.started_at)),
-            ("completed", output.moment_of(sweep.completed_at)),
-            ("ledger", f"entry {sweep.seq}"),
-        )
-    )
-
-
-def _parameter_words(sweep: "SweepView") -> str:
-    """A line for each parameter, as it was sent."""
-    return "\n".join(f"{name} = {json.dumps(given)}" for name, given in sweep.parameters.items())
-
-
-def _plan_words(sweep: "SweepView") -> str | None:
-    if sweep.plan is None:
-        return None
-    plan = sweep.plan
-    cut = "" if plan.count == plan.size else f" of {plan.size:,}"
-    seeds = "" if plan.seeds is None else f", seeds {plan.seeds}"
-    return f"{plan.count:,}{cut} runs by {plan.strategy}{seeds}; digest {plan.digest}"
 
 
 @app.command(
@@ -346,38 +277,73 @@ def _moved(moved: "SweepMoved", *, as_json: bool) -> None:
 @app.command(
     epilog=options.examples(
         "tally sweep edit swp_0123456789ab --goal 'and with dropout?'",
-        "tally sweep edit swp_0123456789ab --param lr=0.1,0.03,0.01",
+        "tally sweep edit swp_0123456789ab --param lr=0.1,0.03,0.01 --seeds 3 --gpus 2",
     ),
 )
 def edit(
     sweep_id: SweepId,
     *,
-    name: Annotated[str | None, typer.Option("--name")] = None,
-    goal: Annotated[str | None, typer.Option("--goal")] = None,
-    command: Annotated[str | None, typer.Option("--command", "-c")] = None,
-    param: Annotated[
-        list[str] | None,
-        typer.Option("--param", "-p", metavar="NAME=VALUES", help="The whole space, anew."),
+    name: Annotated[str | None, typer.Option("--name", help="What people see.")] = None,
+    goal: Annotated[
+        str | None, typer.Option("--goal", help="What its runs are to find out.")
     ] = None,
-    max_runs: Annotated[int | None, typer.Option("--max-runs", min=1)] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", "-c", help="What every run executes.")
+    ] = None,
+    param: options.Params = None,
+    seeds: options.Seeds = None,
+    random: options.Random = None,
+    seed: options.Seed = None,
+    points: options.Points = None,
+    max_runs: options.MaxRuns = None,
+    placement: options.Placement = None,
+    cpus: options.Cpus = None,
+    gpus: options.Gpus = None,
+    gpu_memory: options.GpuMemory = None,
+    memory: options.Memory = None,
+    priority: options.Priority = None,
+    timeout: options.Timeout = None,
+    retries: options.Retries = None,
+    retry_on: options.RetryOn = None,
+    retry_delay: options.RetryDelay = None,
     as_json: options.Json = False,
 ) -> None:
-    """Change name or goal; command and parameters only while it has no runs."""
-    from tallystick.cli.space import parameters_of
+    """Change name or goal; command, parameters and resources only while it has no runs.
+
+    --param or --points declares the space anew; what else is left out stays.
+    """
+    from tallystick.cli import declaring
 
     changes = {
         "name": name,
         "goal": goal,
         "base_command": command,
-        "parameters": parameters_of(param) if param else None,
-        "max_runs": max_runs,
+        **declaring.space_of(
+            params=param or (),
+            seeds=seeds,
+            samples=random,
+            seed=seed,
+            points=points,
+            max_runs=max_runs,
+            placement=placement,
+        ),
+        **options.asked_of(
+            cpus=cpus,
+            gpus=gpus,
+            gpu_memory=gpu_memory,
+            memory=memory,
+            priority=priority,
+            timeout=timeout,
+            retries=retries,
+            retry_on=retry_on,
+            retry_delay=retry_delay,
+        ),
     }
+    output.require_change(*changes.values())
     given = {field: value for field, value in changes.items() if value is not None}
-    if not given:
-        raise output.UsageError("expected something to change", code="nothing_to_change")
     sweep = options.client_for().edit_sweep(sweep_id, **given)
     output.warn(sweep.warnings)
     if as_json:
         output.emit(sweep)
     else:
-        _show_facts(sweep)
+        showing.show_sweep(sweep)

@@ -7,7 +7,7 @@ from tallystick.client.caller import path_of
 from tallystick.client.calls import Calls
 from tallystick.client.reading import view, views
 from tallystick.client.waiting import wait_until
-from tallystick.wire.signal_requests import RaiseAlert, ResolveEvents, RespondAlert
+from tallystick.wire.signal_requests import MOST_EVENT_IDS, RaiseAlert, ResolveEvents, RespondAlert
 from tallystick.wire.signal_views import AlertAnswered, AlertView, EventView
 
 Action = Literal["continue", "stop", "note"]
@@ -88,5 +88,8 @@ class AlertCalls(Calls):
     def resolve_events(self, event_ids: Sequence[str], session: str | None = None) -> int:
         """These were heard, and are not told again; how many were not heard before."""
         path = path_of("wild", "v2", "events", session or self.session, "resolve")
-        answer = self._caller.post(path, ResolveEvents(event_ids=list(event_ids)))
-        return int(answer["resolved"])
+        count = 0
+        for start in range(0, len(event_ids), MOST_EVENT_IDS):  # a call takes no more
+            part = list(event_ids[start : start + MOST_EVENT_IDS])
+            count += int(self._caller.post(path, ResolveEvents(event_ids=part))["resolved"])
+        return count

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Unpack
+from urllib.parse import quote
 
 from tallystick.client.caller import path_of
 from tallystick.client.calls import Calls
@@ -9,7 +10,7 @@ from tallystick.client.reading import view
 from tallystick.client.waiting import wait_until
 from tallystick.wire.attempt_views import AttemptView
 from tallystick.wire.codec import to_json
-from tallystick.wire.demands import RunDemands
+from tallystick.wire.demands import AskedWords, RunDemands
 from tallystick.wire.requests import CreateRun, RerunRun, UpdateRun
 from tallystick.wire.views import RunView
 
@@ -108,10 +109,17 @@ class RunCalls(Calls):
         auto_start: bool = False,
         session: str | None = None,
         key: str | None = None,
+        **asked: Unpack[AskedWords],
     ) -> RunView:
-        """A new run that names this one as its parent; belongs to this client's session."""
+        """A new run that names this one as its parent; belongs to this client's session.
+
+        It asks for what the old one asked for, but for what `asked` names.
+        """
         body = RerunRun(
-            command=command, auto_start=auto_start, chat_session_id=session or self.session
+            command=command,
+            auto_start=auto_start,
+            chat_session_id=session or self.session,
+            **asked,
         )
         return view(RunView, self._create(path_of("runs", run_id, "rerun"), body, key=key))
 
@@ -122,11 +130,19 @@ class RunCalls(Calls):
         name: str | None = None,
         command: str | None = None,
         workdir: str | None = None,
+        **asked: Unpack[AskedWords],
     ) -> RunView:
-        """Change it before its start; raises `ConflictError` afterwards (P3.4)."""
-        body = to_json(UpdateRun(name=name, command=command, workdir=workdir))
+        """Change it before its start; raises `ConflictError` afterwards (P3.4).
+
+        What is left out stays, and so does what it asks for but for what `asked` names.
+        """
+        body = to_json(UpdateRun(name=name, command=command, workdir=workdir, **asked))
         given = {field: value for field, value in body.items() if value is not None}
         return view(RunView, self._caller.post(path_of("runs", run_id), given, method="PUT"))
+
+    def move_run(self, run_id: str, sweep: str) -> RunView:
+        """Put it into another sweep, ready or ended; harmless when it is there already."""
+        return self._act(run_id, "add-to-sweep", f"?sweep_id={quote(sweep, safe='')}")
 
     def archive_run(self, run_id: str) -> RunView:
         """Take it out of the ordinary lists; nothing is deleted."""
@@ -136,9 +152,9 @@ class RunCalls(Calls):
         """Put it back into the ordinary lists."""
         return self._act(run_id, "unarchive")
 
-    def _act(self, run_id: str, verb: str) -> RunView:
+    def _act(self, run_id: str, verb: str, query: str = "") -> RunView:
         """One of the calls that are harmless when repeated, and the run after it."""
-        answer = self._caller.post(path_of("runs", run_id, verb))
+        answer = self._caller.post(path_of("runs", run_id, verb) + query)
         inner = answer.get("run") if isinstance(answer, dict) else None
         if isinstance(inner, dict):
             return view(RunView, inner)

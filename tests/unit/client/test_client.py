@@ -204,3 +204,11 @@ def test_the_sdk_speaks_to_a_real_socket() -> None:
         with Client(server.url, token="t", session="s") as speaking:
             assert speaking.run(RUN["id"]).id == RUN["id"]
         assert server.seen[0].headers["authorization"] == "Bearer t"
+
+
+def test_more_events_than_a_call_takes_are_acknowledged_in_several() -> None:
+    speaking, transport = client(lambda _path, _query: {"resolved": 1})
+    assert speaking.resolve_events([f"evt_{n}" for n in range(1_001)]) == 2
+    sent = [json.loads(request.body or b"") for request in transport.asked]
+    assert [len(body["event_ids"]) for body in sent] == [1_000, 1]
+    assert sent[1]["event_ids"] == ["evt_1000"]
