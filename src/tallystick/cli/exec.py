@@ -114,19 +114,17 @@ def execute(
         workdir=workdir,
         env=tuple(env or ()),
         params=tuple(param or ()),
-        asked={
-            **options.asked_of(
-                cpus=cpus,
-                gpus=gpus,
-                gpu_memory=gpu_memory,
-                memory=memory,
-                priority=priority,
-                timeout=timeout,
-                retries=retries,
-                retry_on=retry_on,
-                retry_delay=retry_delay,
-            )
-        },
+        asked=options.asked_of(
+            cpus=cpus,
+            gpus=gpus,
+            gpu_memory=gpu_memory,
+            memory=memory,
+            priority=priority,
+            timeout=timeout,
+            retries=retries,
+            retry_on=retry_on,
+            retry_delay=retry_delay,
+        ),
     )
     with options.creating(session) as client:
         interrupts = Interrupts()

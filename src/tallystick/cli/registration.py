@@ -12,7 +12,7 @@ from tallystick.errors import InvalidError
 
 if TYPE_CHECKING:
     from tallystick.client.client import Client
-    from tallystick.wire.demands import RunDemands
+    from tallystick.wire.demands import AskedWords, RunDemands
     from tallystick.wire.views import RunView
 
 
@@ -28,7 +28,7 @@ class Registration:
     params: tuple[str, ...] = ()
     start: bool = True
     key: str | None = None
-    asked: "RunDemands" = field(default_factory=dict)  # type: ignore[assignment]
+    asked: "RunDemands | AskedWords" = field(default_factory=dict)  # type: ignore[assignment]
     """What it needs; absent is not asked for."""
 
 
