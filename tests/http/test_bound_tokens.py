@@ -33,6 +33,7 @@ def test_a_token_of_one_session_steers_no_sweep_of_another(
     answer = door.call(method, f"/sweeps/{sweep}{verb}", json=body, token=bound)
     assert (answer.status_code, answer.json()["code"]) == (403, "session_scope")
     assert sweep in answer.json()["detail"]
+    assert answer.json()["next_actions"][0] == f"GET /sweeps/{sweep}"
     assert door.server.ledger.size == size
 
 

@@ -173,16 +173,19 @@ def is_bound(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> bool:
     return (acts and "run" in path) or (controls and "sweep" in path)
 
 
-def check_session(token: Token, run: Run | Sweep | None) -> None:
+def check_session(token: Token, owned: Run | Sweep | None) -> None:
     """Raises `ForbiddenError` for what is of another session; the unattributed is everybody's."""
-    if run is None or run.session in {token.session, UNATTRIBUTED}:
+    if owned is None or owned.session in {token.session, UNATTRIBUTED}:
         return
+    place, repeat = (
+        ("sweeps", "POST /sweeps") if isinstance(owned, Sweep) else ("runs", "POST /runs")
+    )
     raise ForbiddenError(
-        f"this token belongs to session {token.session!r}, {run.id} to another one",
+        f"this token belongs to session {token.session!r}, {owned.id} to another one",
         code="session_scope",
-        hint="such a token may read every run, and act on those of its own session; to repeat "
-        "this one, register its command as a run of your own",
-        next_actions=(f"GET /runs/{run.id}", "POST /runs"),
+        hint="such a token may read everything, and act on what is of its own session; to repeat "
+        "this, make it anew in your own",
+        next_actions=(f"GET /{place}/{owned.id}", repeat),
     )
 
 
