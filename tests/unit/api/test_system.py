@@ -3,14 +3,17 @@
 import base64
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import skills_ref
 from pydantic import TypeAdapter
 
 from tallystick.api.app import ENDPOINTS
 from tallystick.api.routes import not_offered
-from tallystick.api.skills import load_skills, published_texts
+from tallystick.api.skills import PROTOCOL, load_skills, published_texts
 from tallystick.ledger.merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from tests.unit.api.in_process import Api
 
@@ -94,21 +97,40 @@ def shape(path: str) -> str:
 
 
 def test_protocol_texts_are_served_as_published(api: Api) -> None:
-    texts = {text.id: text for text in published_texts()}
-    assert set(texts) == {
+    assert set(load_skills()) == {
+        "tallystick-protocol",
         "wild_v2_sweep_run_audit_protocol",
         "wild_v2_execution_ops_protocol",
-        "tallystick-protocol",
+        "wild_v2_gpu_discovery_parallel_scheduling",
     }
-    for key, text in texts.items():
-        skill = api.get(f"/prompt-skills/{key}", token=None)
-        assert skill["sha256"] == text.sha256
-        (file,) = api.get(f"/prompt-skills/{key}/files", token=None)
-        content = api.get(f"/prompt-skills/{key}/files/{file['path']}", token=None)["content"]
+    for text in published_texts():
+        key, _, path = text.id.partition("/")
+        content = api.get(f"/prompt-skills/{key}/files/{path or 'SKILL.md'}", token=None)["content"]
         assert hashlib.sha256(content.encode()).hexdigest() == text.sha256
-        assert file["size"] == len(content.encode())
-        entries = api.get(f"/ledger/entries?stream=protocol:{key}")["entries"]
+        sizes = {item["path"]: item["size"] for item in files_of(api, key)}
+        assert sizes[path or "SKILL.md"] == len(content.encode())
+        stream = quote(f"protocol:{text.id}", safe="")
+        entries = api.get(f"/ledger/entries?stream={stream}")["entries"]
         assert entries[-1]["data"]["sha256"] == text.sha256
+        if not path:
+            assert api.get(f"/prompt-skills/{key}", token=None)["sha256"] == text.sha256
+
+
+def files_of(api: Api, key: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api.get(f"/prompt-skills/{key}/files", token=None)
+    return found
+
+
+def test_the_skill_keeps_the_rules_of_agent_skills(tmp_path: Path) -> None:
+    folder = tmp_path / PROTOCOL
+    for path, content in load_skills()[PROTOCOL].files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
+    assert skills_ref.validate(folder) == []
+    first_page = load_skills()[PROTOCOL].files["SKILL.md"]
+    assert len(first_page) <= 4 * 1_500  # about 1,500 tokens
+    for link in re.findall(r"\]\(([^)]+)\)", first_page):
+        assert (folder / link).is_file()
 
 
 def test_protocol_texts_name_only_calls_and_codes_that_exist() -> None:
@@ -120,9 +142,9 @@ def test_protocol_texts_name_only_calls_and_codes_that_exist() -> None:
 
 
 def test_texts_are_searched_by_every_word(api: Api) -> None:
-    found = api.get("/prompt-skills/search?q=quoting%20refusals", token=None)
+    found = api.get("/prompt-skills/search?q=compacted%20refused", token=None)
     assert [skill["id"] for skill in found] == ["tallystick-protocol"]
-    assert len(api.get("/prompt-skills/search", token=None)) == 3
+    assert len(api.get("/prompt-skills/search", token=None)) == len(load_skills())
     assert api.get("/prompt-skills/search?q=zebra", token=None) == []
 
 
