@@ -14,6 +14,14 @@ def boot_id() -> str:
         return ""
 
 
+def pid_namespace() -> str:
+    """Which numbers processes have here; empty where that is not known. A sandbox has its own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def stat_fields(pid: int) -> list[bytes] | None:
     """Fields 3 and following of /proc/PID/stat; None when there is no such process."""
     try:

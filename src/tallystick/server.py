@@ -54,6 +54,7 @@ from tallystick.domain.ids import SYSTEM, Role, TokenId
 from tallystick.errors import ConflictError, InvalidError
 from tallystick.execution.backend import Backend
 from tallystick.execution.local import LocalBackend
+from tallystick.proc import pid_namespace
 from tallystick.projections import tokens
 from tallystick.store.series import Series
 
@@ -243,7 +244,12 @@ class Server:
     def announce(self, url: str) -> None:
         """Say where the server answers: for clients, for supervisors, and for whoever asked."""
         token_file = self.settings.server.data_dir / ADMIN_TOKEN_FILE
-        document = {"url": url, "pid": os.getpid(), "token_file": str(token_file)}
+        document = {
+            "url": url,
+            "pid": os.getpid(),
+            "pid_namespace": pid_namespace(),
+            "token_file": str(token_file),
+        }
         content = json.dumps(document).encode() + b"\n"
         try:
             durable.write(self.server_file, content)

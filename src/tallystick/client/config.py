@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tallystick import durable
+from tallystick import durable, proc
 from tallystick.config import load
 from tallystick.errors import ForbiddenError, InvalidError, UnavailableError
 
@@ -62,6 +62,9 @@ class Discovery:
     token: str | None = None
     session: str | None = None
     directory: Path | None = None
+    agent: bool = False
+    """An agent asks, whatever the environment says: its token is the agents', and no conversation
+    is made up for it."""
 
     def data_dir(self) -> Path:
         """The data directory of this machine's server; raises `InvalidError` for bad settings."""
@@ -94,8 +97,8 @@ class Discovery:
             raise _unreadable(path, error) from error
 
     def is_agent(self) -> bool:
-        """Whether an agent's session variable is set."""
-        return first_of(self.environment, SESSION_VARIABLES) is not None
+        """Whether it is said, or an agent's session variable is set."""
+        return self.agent or first_of(self.environment, SESSION_VARIABLES) is not None
 
     def access_token(self) -> str | None:
         """The token to send, None when there is none; raises `ForbiddenError` when unreadable.
@@ -121,7 +124,12 @@ class Discovery:
             return Path("/dev/null/known_ledgers")
 
     def chat_session(self) -> str:
-        """The conversation that creating requests belong to (P1.1); a person's is the shell's."""
+        """The conversation that creating requests belong to (P1.1); a person's is the shell's.
+
+        Empty for an agent that names it call by call: the server then takes its token's (P1.2).
+        """
+        if self.agent:
+            return self.session or ""
         return self.session or first_of(self.environment, SESSION_VARIABLES) or shell_session()
 
 
@@ -158,9 +166,12 @@ def check_served(directory: Path) -> None:
     """Raises `UnavailableError` unless the server of server.json lives and holds the directory.
 
     It must be a process of this user or of root; what holds the lock could open the files here.
+    In an agent's sandbox processes have other numbers, and the lock alone has to do.
     """
-    pid = _read_server_file(directory / SERVER_FILE).get("pid")
-    if not isinstance(pid, int) or _owner_of(pid) not in {os.getuid(), 0}:
+    document = _read_server_file(directory / SERVER_FILE)
+    pid = document.get("pid")
+    is_elsewhere = document.get("pid_namespace", "") not in {"", proc.pid_namespace()}
+    if not isinstance(pid, int) or not (is_elsewhere or _owner_of(pid) in {os.getuid(), 0}):
         raise _not_served(directory)
     if not _is_held(directory / LOCK_FILE):
         raise _not_served(directory)

@@ -23,6 +23,10 @@ PAUSES_SECONDS = (0.1, 0.4)
 """Before the second and the third try; a person who forgot `tally up` waits half a second."""
 MAX_IDLE_CONNECTIONS = 8
 STREAM_CHUNK_BYTES = 65_536
+SANDBOX_HINT = (
+    "a sandbox keeps this process from opening connections; in Codex, a person allows them with "
+    "`[sandbox_workspace_write] network_access = true` in config.toml"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +207,10 @@ def _unreachable(base: str, error: Exception, *, sent: bool) -> UnavailableError
     cause = str(error) or type(error).__name__
     if sent:
         return _unavailable(base, f"closed the connection ({cause})", "connection_lost")
-    return _unavailable(base, f"cannot be reached ({cause})", "server_unreachable")
+    unreachable = _unavailable(base, f"cannot be reached ({cause})", "server_unreachable")
+    if isinstance(error, PermissionError):
+        unreachable.hint = SANDBOX_HINT
+    return unreachable
 
 
 def _unavailable(base: str, words: str, code: str) -> UnavailableError:

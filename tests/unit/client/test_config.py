@@ -11,6 +11,7 @@ import pytest
 
 from tallystick.client.config import Discovery, base_url, is_loopback, shell_session
 from tallystick.errors import InvalidError, UnavailableError
+from tallystick.proc import pid_namespace
 
 
 def data_directory(path: Path, url: str = "http://127.0.0.1:4711") -> Path:
@@ -141,6 +142,18 @@ def test_a_token_file_is_not_sent_to_whoever_took_the_port_of_a_dead_server(serv
         assert found(served, TALLY_TOKEN="mine").access_token() == "mine"
         named = found(served, TALLY_SERVER_URL="http://127.0.0.1:1")
         assert named.access_token() == "admin-secret"
+
+
+def test_in_a_sandbox_with_processes_of_its_own_the_lock_says_that_the_server_lives(
+    served: Path,
+) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    said = {"url": "http://127.0.0.1:1", "pid": gone.pid, "pid_namespace": "pid:[1]"}
+    (served / "server.json").write_text(json.dumps(said))
+    assert found(served).access_token() == "admin-secret"
+    (served / "server.json").write_text(json.dumps({**said, "pid_namespace": pid_namespace()}))
+    refused(served)
 
 
 def test_a_token_file_is_not_sent_when_nobody_holds_the_data_directory(tmp_path: Path) -> None:

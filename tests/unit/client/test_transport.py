@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tallystick.client.transport import HttpTransport, Request
+from tallystick.client.transport import HttpTransport, Request, _unreachable
 from tallystick.errors import UnavailableError
 from tallystick.testing.clock import ManualClock
 from tests.unit.client.scripted_server import (
@@ -77,6 +77,13 @@ def test_a_server_that_does_not_listen_is_unavailable_after_three_tries() -> Non
     assert caught.value.code == "server_unreachable"
     assert "tally up" in str(caught.value.hint)
     assert len(asked) == 3
+
+
+def test_whoever_may_not_open_connections_is_told_of_the_sandbox() -> None:
+    denied = PermissionError(1, "Operation not permitted")
+    error = _unreachable("http://127.0.0.1:1", denied, sent=False)
+    assert error.code == "server_unreachable"
+    assert "network_access = true" in str(error.hint)
 
 
 def test_a_server_that_came_back_on_another_port_is_found() -> None:
