@@ -21,6 +21,7 @@ from bench import (
     creates,
     footprint,
     health,
+    hook,
     launches,
     lists,
     machine,
@@ -43,6 +44,7 @@ QUESTIONS: Mapping[str, ModuleType] = {
     "footprint": footprint,
     "waiters": waiters,
     "health": health,
+    "hook": hook,
     "verification": verification,
     "appends": appends,
 }

@@ -16,4 +16,5 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("XDG_CACHE_HOME", cache)
         patch.setenv("HOME", str(directory))
         patch.delenv("TALLY_KNOWN_LEDGERS", raising=False)
+        patch.delenv("TALLY_HOME", raising=False)
         yield directory

@@ -72,7 +72,11 @@ PROGRAMS = (
     Program(name="cc", package="build-essential"),
     Program(name="go", package="golang-go"),
     Program(name="golang.org/x/mod", package="golang-golang-x-mod-dev"),
+    Program(name="npm", package="npm"),
 )
+
+AGENTS = Path("build/agents")
+"""Where the agents' own programs are installed; tests/agents holds their lock file."""
 
 CHECK = (
     Suite(name="format", command=(str(BIN / "ruff"), "format", "--check", "--quiet", ".")),
@@ -91,6 +95,7 @@ REST = (
     Suite(name="foreign", folder="tests/foreign"),
     Suite(name="http", folder="tests/http", workers=2),
     Suite(name="docs", folder="tests/docs"),
+    Suite(name="agents", folder="tests/agents"),
 )
 
 SOAK_ROUNDS = 10
@@ -141,6 +146,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     os.chdir(REPOSITORY)
     missing = provide(PROGRAMS) if arguments[0] != "check" else ()
+    if "agents" in wanted:
+        install_agents()
     outcomes = [run(suite) for suite in plan if suite.name in wanted]
     strict = is_strict(os.environ)
     print(report(outcomes, missing=missing, strict=strict), flush=True)
@@ -232,6 +239,31 @@ def provide(programs: Sequence[Program]) -> tuple[Program, ...]:
         execute((*apt, "update"), quiet)
         execute((*apt, "install", "--no-install-recommends", *packages), quiet)
     return tuple(program for program in programs if not is_installed(program))
+
+
+def install_agents() -> None:
+    """Bring the agents' programs from the registry, when their lock file is another than before.
+
+    What cannot be had is not installed; the tests that need it say so.
+    """
+    locked, done = Path("tests/agents/package-lock.json"), AGENTS / "package-lock.json"
+    if not shutil.which("npm") or (done.exists() and done.read_bytes() == locked.read_bytes()):
+        return
+    print("installing the agents that the guard is tested with", flush=True)
+    with tempfile.TemporaryDirectory(dir=_made(AGENTS.parent)) as scratch:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(Path("tests/agents") / name, scratch)
+        quiet = ("--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        # not `npm ci`: it wants the builds for every other platform to be there, too
+        if execute(("npm", "install", "--prefix", scratch, *quiet), ()) == 0:
+            shutil.rmtree(AGENTS, ignore_errors=True)
+            shutil.move(scratch, AGENTS)
+            _made(Path(scratch))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def is_installed(program: Program) -> bool:

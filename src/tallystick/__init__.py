@@ -4,8 +4,7 @@ Names of the SDK are resolved when first used (PEP 562), so that the supervisor 
 import this package too, start fast and need nothing but Python.
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # importing typing takes longer than all that the hook decides
 if TYPE_CHECKING:
     from tallystick.client.client import Client as Client
     from tallystick.errors import TallystickError as TallystickError
@@ -14,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["Client", "TallystickError", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name on first use."""
     if name == "Client":
         from tallystick.client.client import Client  # noqa: PLC0415

@@ -54,6 +54,7 @@ from tallystick.domain.ids import SYSTEM, Role, TokenId
 from tallystick.errors import ConflictError, InvalidError
 from tallystick.execution.backend import Backend
 from tallystick.execution.local import LocalBackend
+from tallystick.mcp.mounting import Mount
 from tallystick.proc import pid_namespace
 from tallystick.projections import tokens
 from tallystick.store.series import Series
@@ -148,7 +149,9 @@ class Server:
             backend=self.backend,
             runs_dir=self.runs_dir,
         )
-        self.app = create_app(self._services)
+        self.mcp = Mount(max_body_bytes=settings.server.max_body_bytes)
+        self.app = create_app(self._services, self.mcp.endpoints)
+        self.mcp.attach(self.app)
 
     def _execution(self, mint: Mint) -> tuple[Scheduler, Reconciler]:
         """What starts runs, and what compares them with their record."""
@@ -364,6 +367,7 @@ class _Answering(uvicorn.Server):
         """Let waiting requests go, then stop listening."""
         self._tally.feed.close()
         await super().shutdown(sockets=sockets)
+        await self._tally.mcp.close()
 
 
 def build(

@@ -32,11 +32,13 @@ ENVIRONMENT = {
     "config.py": "the server's settings",
     "client/config.py": "the client's settings",
     "supervisor/__main__.py": "the delivery token of a supervisor that an engine started",
+    "agents/surroundings.py": "the guard's own directory, and the session that an agent names",
     "testing/server.py": "the server of a test gets a clean environment",
 }
 
 CLOCK = {
     "clock.py": "the clock itself",
+    "agents/surroundings.py": "the hook has no server; a decision and an exception carry a time",
     "supervisor/process.py": "a supervisor runs where there is no server; its records carry a time",
     "supervisor/relay.py": "jitter keeps a thousand supervisors from asking at once",
 }
@@ -48,6 +50,7 @@ MONOTONIC = {
     "supervisor/": "deadlines of a process that has no server",
     "execution/ending.py": "when KILL follows TERM; the kernel does not wait for a manual clock",
     "execution/devices.py": "the age of what the driver said",
+    "mcp/waiting.py": "how long an agent is kept waiting",
     "api/app.py": "the age of a cached token",
     "testing/": "deadlines of tests",
 }
@@ -63,18 +66,27 @@ EVENT_LOOPS = {
     "api/": "the edge",
     "control/feed.py": "waiters hold no thread",
     "server.py": "hands the loop to the feed",
+    "client/in_process.py": "a request of a worker thread is answered on the loop",
+    "mcp/": "the protocol's SDK is asynchronous; what blocks is done on threads",
 }
 
 LAZY = {
     "__init__.py": "names of the SDK are resolved on first use (PEP 562)",
+    "__main__.py": "an agent waits for the hook before each command; the command line is larger",
+    "shell/": "a command pays only for what its words call for: a grammar, a reader of Python",
+    "agents/": "the hook loads a parser only for a command with a trigger word in it",
     "cli/": "a command starts before the server's half is imported",
+    "mcp/mounting.py": "a server that nobody asks over MCP never loads the protocol's SDK",
     "execution/nvml.py": "a host without a driver never pays for its binding",
 }
 
 BROAD = {
+    "__main__.py": (1, "a hook that cannot even be imported refuses"),
+    "agents/hook.py": (1, "the guard fails closed, whatever fails"),
     "control/service.py": (1, "a loop outlives a bug in one tick"),
     "control/commands.py": (1, "the writer outlives a bug in one command; its caller hears of it"),
     "api/app.py": (1, "the 500 handler"),
+    "mcp/server.py": (1, "a bug in one tool call is an answer, and does not end the connection"),
     "db/postgres.py": (1, "a dead idle connection is replaced; all else is raised again"),
 }
 

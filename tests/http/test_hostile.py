@@ -16,6 +16,7 @@ import pytest
 from tallystick.domain.ids import Role
 from tests.http.door import Door
 from tests.http.hostile import HARDLY_JSON, STRINGS
+from tests.http.test_guard import decision
 
 pytestmark = pytest.mark.timeout(900)  # seconds each when nothing else runs
 
@@ -99,6 +100,7 @@ class Known:
         self.run, self.attempt = door.launched(self.sweep)
         asked = {"message": "m", "choices": ["continue"]}
         self.path = {
+            "decision": "dec_ffffffffffff",
             "alert": door.post(f"/runs/{self.run}/alerts", asked)["alert_id"],
             "scope": door.sweep(),
             "run": self.run,
@@ -131,6 +133,11 @@ class Known:
             "POST /runs/{run}/alerts": {"message": "m", "choices": ["continue"]},
             "POST /alerts/{alert}/respond": {"choice": "continue"},
             "POST /wild/v2/events/{session}/resolve": {"event_ids": ["1"]},
+            "POST /guard/decisions": {"decisions": [decision("hostile")]},
+            "POST /guard/exceptions": {"command": "python train.py"},
+            "POST /policy/projects": {"root": "/p", "text": ""},
+            "POST /convert": {"command": "python train.py"},
+            "POST /plans/check": {"text": "python train.py"},
             "POST /attempts/{attempt}/observations": {"observations": [{"kind": "x"}]},
         }
         return bodies.get(operation.id, {})

@@ -18,6 +18,7 @@ import pytest
 from tallystick.api.app import ENDPOINTS
 from tallystick.domain.ids import Role
 from tests.http.door import Door
+from tests.http.test_guard import decision, name_of
 
 SOAK: Final = os.environ.get("TALLY_SOAK") == "1"
 SEED: Final = 20_260
@@ -39,12 +40,14 @@ def configured(door: Door, token: str) -> str:
     ready = [door.run(sweep)["id"] for _ in range(12)]
     asked = {"message": "m", "choices": ["continue", "stop"]}
     alert = door.post(f"/runs/{run}/alerts", asked)["alert_id"]
+    door.post("/guard/decisions", {"decisions": [decision("known")]})
     tokens = [door.post("/tokens", {"role": "agent"}, token="admin")["id"] for _ in range(3)]
     known: dict[str, list[Any]] = {
         "path.run": [run, run, *ready],
         "path.sweep": [sweep, sweep, *(door.sweep() for _ in range(3))],
         "path.attempt": [attempt],
         "path.alert": [alert],
+        "path.decision": [name_of("known")],
         "path.scope": [door.sweep()],
         "path.token": tokens,
         "path.session": ["conversation-1"],

@@ -20,13 +20,17 @@ from tallystick.api.call import LARGE_BODY_BYTES, Call
 from tallystick.api.routes import (
     alerts,
     attempts,
+    brief,
     budgets,
     cluster,
     control,
+    conversion,
+    guard,
     ledger,
     logs,
     metrics,
     not_offered,
+    plans,
     policy,
     queue,
     run_lists,
@@ -79,7 +83,11 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
             attempts,
             streams,
             sessions,
+            brief,
             policy,
+            guard,
+            conversion,
+            plans,
             tokens,
             cluster,
             alerts,
@@ -258,9 +266,12 @@ class App:
         return endpoint.body.read(raw)
 
 
-def create_app(services: Services) -> App:
-    """The application; refuses to be built when a route declares no permission."""
-    return App(services, ENDPOINTS)
+def create_app(services: Services, more: Iterable[Endpoint] = ()) -> App:
+    """The application; refuses to be built when a route declares no permission.
+
+    `more` are the routes of packages that stand above this one.
+    """
+    return App(services, (*ENDPOINTS, *more))
 
 
 def _owned(tx: Transaction, path: Mapping[str, str]) -> Run | Sweep | None:

@@ -100,7 +100,7 @@ class Body(Generic[T]):
         try:
             return self.adapter.validate_json(raw), notices
         except ValidationError as error:
-            raise _refusal(error) from None
+            raise refusal_of(error) from None
 
 
 def given(raw: bytes) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _malformed(why: str) -> InvalidError:
     )
 
 
-def _refusal(error: ValidationError) -> InvalidError:
+def refusal_of(error: ValidationError) -> InvalidError:
     """The first field that is wrong, in words, and all of them as facts."""
     wrong: dict[str, dict[str, str]] = {}
     for item in error.errors(include_url=False, include_context=False):

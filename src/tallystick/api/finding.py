@@ -3,11 +3,12 @@
 from tallystick.db.database import Transaction
 from tallystick.domain.attempt import Attempt
 from tallystick.domain.ids import ID_PATTERN
-from tallystick.domain.policy import is_placeholder
+from tallystick.domain.policy import MAX_SESSION_LENGTH, is_placeholder
 from tallystick.domain.run import Run
+from tallystick.domain.session import Session
 from tallystick.domain.sweep import Sweep
 from tallystick.errors import NotFoundError
-from tallystick.projections import attempts, runs, sweeps
+from tallystick.projections import attempts, runs, sessions, sweeps
 
 
 def is_id(text: str, prefix: str) -> bool:
@@ -79,4 +80,18 @@ def find_sweep(tx: Transaction, sweep: str) -> Sweep:
     found = sweeps.get(tx, sweep) if is_id(sweep, "swp") else None
     if found is None:
         raise sweep_missing(sweep)
+    return found
+
+
+def find_session(tx: Transaction, key: str) -> Session:
+    """A session that exists; raises `NotFoundError`."""
+    usable = len(key) <= MAX_SESSION_LENGTH and key.isprintable()
+    found = sessions.get(tx, key) if usable else None
+    if found is None:
+        raise NotFoundError(
+            f"Session not found: {key[:80]}",
+            code="session_not_found",
+            hint=_unexpanded(key),
+            next_actions=("GET /sessions lists the sessions there are",),
+        )
     return found

@@ -38,6 +38,7 @@ _IDENTIFIERS: Final[Mapping[str, str]] = {
     "token": "Id of a token, `tok_` and 12 hex digits.",
     "session": "Id of a session: chat_session_id.",
     "alert": "Id of an alert, `alr_` and 12 hex digits.",
+    "decision": "Id of a decision of the guard, `dec_` and 12 hex digits.",
     "scope": "Id of a sweep, or of a session (`session:` before it, if you like).",
     "skill": "Id of a protocol text.",
     "seq": "Position in the ledger.",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
+from tallystick.api.scripts import Scripts
 from tallystick.api.skills import Skills, load_skills
 from tallystick.api.workdirs import Workdirs
 from tallystick.clock import Clock
@@ -81,6 +82,10 @@ def _workdirs() -> Workdirs:
     return Workdirs(loop_time)
 
 
+def _scripts() -> Scripts:
+    return Scripts(loop_time)
+
+
 def _listed() -> Kept:
     return Kept(LISTED_BYTES)
 
@@ -106,6 +111,8 @@ class Services:
     readers: ThreadPoolExecutor = field(default_factory=_readers)
     parser: ThreadPoolExecutor = field(default_factory=_parser)
     workdirs: Workdirs = field(default_factory=_workdirs)
+    scripts: Scripts = field(default_factory=_scripts)
+    """What lint has read lately."""
     metrics: Kept = field(default_factory=Kept)
     """Answers made from metric files."""
     listed: Kept = field(default_factory=_listed)

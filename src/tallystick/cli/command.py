@@ -12,6 +12,13 @@ SENT_PREFIXES = ("CONDA_", "PYTHON", "CUDA_", "OMP_")
 
 ASSIGNED = "CUDA_VISIBLE_DEVICES"
 """The queue's to say: inside a run it names that run's own lease. Sent only when asked for."""
+NOISE_NAMES = frozenset({"_", "PWD", "OLDPWD", "SHLVL", "SHELLOPTS", "BASHOPTS", "BASH_ENV", "ENV"})
+NOISE_PREFIXES = (
+    "BASH_FUNC_", "TALLY_", "CLAUDE", "CODEX_", "GEMINI_", "OPENCODE", "COPILOT_", "CURSOR_",
+    "SSH_", "DBUS_", "XDG_SESSION", "GIT_EDITOR", "CHAT_SESSION_ID", "SERVER_URL",
+)  # fmt: skip
+"""What belongs to the shell, the agent or the login that asks, and never to what it starts."""
+
 NAME_CHARACTERS = 60
 
 WHOLE_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,14}")
@@ -66,6 +73,21 @@ def sent_environment(environment: Mapping[str, str], named: Sequence[str]) -> di
             )
         chosen[name] = value if given else environment[name]
     return chosen
+
+
+def whole_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Everything that a command started here would find, but for noise and credentials.
+
+    A converted command behaves as it would have behaved in the shell that it was typed into.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in NOISE_NAMES
+        and name != ASSIGNED
+        and not name.startswith(NOISE_PREFIXES)
+        and not is_credential(name)
+    }
 
 
 def is_credential(name: str) -> bool:

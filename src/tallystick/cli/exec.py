@@ -8,6 +8,7 @@ elsewhere Ctrl-C and TERM stop the run. The run outlives this process in every o
 import signal
 import sys
 import types
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,6 +97,25 @@ def execute(
     retry_on: options.RetryOn = None,
     retry_delay: options.RetryDelay = None,
     session: options.Session = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--origin",
+            metavar="WORD",
+            help="What led to it, kept as a tag; the same origin never makes a second run.",
+        ),
+    ] = None,
+    env_all: Annotated[
+        bool,
+        typer.Option("--env-all", help="Give the run every variable of yours but tokens."),
+    ] = False,
+    split: Annotated[
+        bool,
+        typer.Option("--split", help="Make a loop over fixed values a sweep, a run for each."),
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave once it is registered; it goes on.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the run as JSON at the end, and no output.")
     ] = False,
@@ -106,6 +126,7 @@ def execute(
     is not the one that was seen before, both its notes are printed and the exit status is 4.
     """
     from tallystick.cli.registration import Registration, register
+    from tallystick.cli.splitting import register_split
 
     said = Registration(
         words=tuple(command or ()),
@@ -114,6 +135,9 @@ def execute(
         workdir=workdir,
         env=tuple(env or ()),
         params=tuple(param or ()),
+        origin=origin,
+        key=origin,
+        env_all=env_all,
         asked=options.asked_of(
             cpus=cpus,
             gpus=gpus,
@@ -129,25 +153,69 @@ def execute(
     with options.creating(session) as client:
         interrupts = Interrupts()
         try:
-            run = register(client, said)
-            output.warn(run.warnings)
-            output.note(f"{run.id} {run.status} in sweep {run.sweep_id}")
-            if client.contradiction:  # told now, not only hours later; the run goes on
-                output.complain(client.contradiction)
-            status = _attend(client, run, interrupts, as_json=as_json)
+            runs = register_split(client, said) if split else (register(client, said),)
+            _tell(client, runs, quietly=origin is not None)
+            status = output.OK
+            if detach:
+                output.note(_left(runs))
+            else:
+                status = _attend_all(client, runs, interrupts, as_json=as_json)
         finally:
             interrupts.restore()
         raise typer.Exit(status)
 
 
-def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json: bool) -> int:
-    """Follow a run to its end, through one interruption; the exit status to end with."""
+def _tell(client: "Client", runs: "Sequence[RunView]", *, quietly: bool) -> None:
+    """What was registered, before any output of it.
+
+    `quietly` leaves out what lint says (`R101`): who typed the command did not ask for a run.
+    """
+    for warning in (each for run in runs[:1] for each in run.warnings):
+        if not (quietly and warning.name):
+            output.warn([warning])
+    for run in runs:
+        output.note(f"{run.id} {run.status} in sweep {run.sweep_id}")
+    if client.contradiction:  # told now, not only hours later; the run goes on
+        output.complain(client.contradiction)
+
+
+def _left(runs: "Sequence[RunView]") -> str:
+    """How to see the rest, for somebody who does not stay."""
+    if len(runs) == 1:
+        return f"runs on by itself; see it with: tally run logs -f {runs[0].id}"
+    return f"they run on by themselves; see them with: tally sweep wait {runs[0].sweep_id}"
+
+
+def _attend_all(
+    client: "Client", runs: "Sequence[RunView]", interrupts: Interrupts, *, as_json: bool
+) -> int:
+    """Follow one run after the other; the exit status of the last, as a loop's is.
+
+    Whoever stops one of them stops those that would have come after it, too.
+    """
+    status = output.OK
+    for number, run in enumerate(runs, start=1):
+        status, stopped = _attend(client, run, interrupts, as_json=as_json)
+        if stopped:
+            for later in runs[number:]:
+                client.stop_run(later.id)
+            break
+    return status
+
+
+def _attend(
+    client: "Client", run: "RunView", interrupts: Interrupts, *, as_json: bool
+) -> tuple[int, bool]:
+    """Follow a run to its end, through one interruption; its exit status, and if it was stopped.
+
+    Raises `typer.Exit` when it is left running.
+    """
     following, stopped_by = Following(client, run.id), None
     while True:
         try:
             interrupts.arm()
             ended = client.wait_run(run.id) if as_json else following.copy()
-            return _finish(ended, stopped_by, as_json=as_json)
+            return _finish(ended, stopped_by, as_json=as_json), stopped_by is not None
         except UnavailableError as error:
             error.hint = "the run goes on without the server and without this command"
             error.next_actions = ("tally up", f"tally run logs -f {run.id}")
@@ -155,7 +223,7 @@ def _attend(client: "Client", run: "RunView", interrupts: Interrupts, *, as_json
         except InterruptedBySignal as interrupted:
             if stopped_by is not None or not _stops(run.id, interrupts, interrupted.number):
                 output.note(f"left; see it with: tally run logs -f {run.id}")
-                return SIGNAL_BASE + interrupted.number
+                raise typer.Exit(SIGNAL_BASE + interrupted.number) from None
             stopped_by = interrupted.number
             output.note(f"stopping {run.id}")
             client.stop_run(run.id)

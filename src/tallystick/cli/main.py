@@ -10,12 +10,20 @@ from tallystick import __version__
 from tallystick.cli import (
     alert,
     attempt,
+    brief,
     budget,
     cluster,
+    convert,
     demo,
+    doctor,
+    guard,
+    init,
     ledger,
+    lint,
+    mcp,
     options,
     output,
+    plan,
     policy,
     queue,
     run,
@@ -75,6 +83,29 @@ app.command(
         "tally exec --sweep swp_0123456789ab -- 'python train.py | tee log.txt'",
     ),
 )(exec_noun.execute)
+app.command(
+    "init", epilog=options.examples("tally init", "tally init --dry-run", "tally init --remove")
+)(init.init)
+app.command("doctor", epilog=options.examples("tally doctor", "tally doctor --json"))(doctor.doctor)
+app.command("mcp", epilog=options.examples("tally mcp", "tally mcp --session my-conversation"))(
+    mcp.serve
+)
+app.command("brief", epilog=options.examples("tally brief", "tally brief --session 5f0c1d2e"))(
+    brief.brief
+)
+app.command(
+    "lint",
+    epilog=options.examples(
+        "tally lint 'python train.py --lr 1e-2'", "tally lint --strict - < command.txt"
+    ),
+)(lint.lint)
+app.command(
+    "convert",
+    epilog=options.examples(
+        "tally convert 'for lr in 0.1 0.01; do python train.py --lr $lr; done'",
+        "tally convert --json - < command.txt",
+    ),
+)(convert.convert)
 app.command("queue", epilog=options.examples("tally queue", "tally queue --json"))(queue.show)
 app.add_typer(run.app, name="run")
 app.add_typer(attempt.app, name="attempt")
@@ -84,7 +115,12 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(budget.app, name="budget")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(token.app, name="token")
+app.add_typer(plan.app, name="plan")
 app.add_typer(policy.app, name="policy")
+app.add_typer(guard.app, name="guard")
+app.command("hook", epilog=options.examples("tally hook --help", "tally hook < payload.json"))(
+    guard.hook
+)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(server.app, name="server")
 

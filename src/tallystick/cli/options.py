@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from tallystick.cli import output
+from tallystick.cli import output, reporting
 from tallystick.errors import VerificationError
 from tallystick.wire.demands import Retryable
 
@@ -152,10 +152,10 @@ def examples(*lines: str) -> str:
 
 
 def client_for(session: str | None = None) -> "Client":
-    """The client of this command."""
+    """The client of this command; at its end what the guard spooled is sent, in passing."""
     from tallystick.client.client import Client
 
-    return Client(session=session, warn=_warn)
+    return reporting.at_the_end(Client(session=session, warn=_warn))
 
 
 @contextmanager

@@ -136,9 +136,13 @@ def complain(error: TallystickError, *, as_json: bool = False) -> None:
 
 
 def warn(warnings: Iterable[Any]) -> None:
-    """Warnings that came with an answer; anything with a code and a detail."""
+    """Warnings that came with an answer; anything with a code and a detail, and perhaps a hint."""
     for warning in warnings:
-        note(plain(f"warning: {warning.detail}  [{warning.code}]"))
+        name = getattr(warning, "name", None)
+        code = f"{warning.code} {name}" if name else warning.code
+        note(plain(f"warning: {warning.detail}  [{code}]"))
+        if hint := getattr(warning, "hint", None):
+            note(plain(f"  hint: {hint}"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:

@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tallystick.cli import options, output
+from tallystick.cli import findings, options, output
 
 if TYPE_CHECKING:
-    from tallystick.doctor.finding import Finding
     from tallystick.errors import TallystickError
 
 app = typer.Typer(no_args_is_help=True, help="The server: its settings, its health.")
-
-_CHECK_WIDTH = 15
-"""Of the longest name of a check."""
 
 
 def up(
@@ -144,29 +140,7 @@ def doctor(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
     """
     from tallystick.clock import SystemClock
     from tallystick.config import load
-    from tallystick.doctor.finding import Verdict
     from tallystick.doctor.rounds import examine
 
     settings, _origins = load({"server.data_dir": data_dir})
-    findings = examine(settings, SystemClock())
-    counts = {verdict: sum(item.verdict is verdict for item in findings) for verdict in Verdict}
-    if as_json:
-        output.emit(findings)
-    else:
-        for item in findings:
-            _tell(item)
-        output.say()
-        output.say(
-            f"{counts[Verdict.OK]} ok, {counts[Verdict.WARN]} to know, "
-            f"{counts[Verdict.FAIL]} to mend"
-        )
-    if counts[Verdict.FAIL]:
-        raise typer.Exit(output.REFUSED)
-
-
-def _tell(item: "Finding") -> None:
-    """A finding in a line, and its mend in another."""
-    mark = {"ok": "✓", "warn": "!", "fail": "✗"}[item.verdict]
-    output.say(output.plain(f"{mark} {item.check:<{_CHECK_WIDTH}}  {item.found}"))
-    if item.mend:
-        output.say(output.plain(f"  {'':<{_CHECK_WIDTH}}  → {item.mend}"))
+    findings.report(examine(settings, SystemClock()), as_json=as_json)

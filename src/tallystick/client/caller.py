@@ -36,6 +36,8 @@ class Caller:
         self._transport = transport
         self._token = token
         self.clock = clock
+        self.answered = False
+        """Whether a server has answered, be it with a refusal."""
 
     def get(
         self, path: str, query: Mapping[str, Any] | None = None, *, wait_seconds: float = 0
@@ -65,6 +67,7 @@ class Caller:
         key: str | None = None,
         method: str = "POST",
         repeatable: bool = True,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> Any:
         """The parsed answer of a request that changes something.
 
@@ -83,7 +86,7 @@ class Caller:
             target=path,
             headers=headers,
             body=content,
-            timeout_seconds=TIMEOUT_SECONDS,
+            timeout_seconds=timeout_seconds,
             repeatable=repeatable or key is not None,
         )
         return self.parsed(self._checked(self._transport.send(request)))
@@ -125,6 +128,7 @@ class Caller:
 
     def _checked(self, response: Response) -> Response:
         """The response when it is a success; otherwise the error that the server meant."""
+        self.answered = True
         if response.status < 300:
             return response
         raise _error_of(response, has_token=bool(self._token()))

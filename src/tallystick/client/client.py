@@ -13,7 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from tallystick.client.access import AccessCalls
+from tallystick.client.agents import AgentCalls
 from tallystick.client.alerts import AlertCalls
+from tallystick.client.brief import BriefCalls
 from tallystick.client.caller import Caller
 from tallystick.client.config import Discovery, process_environment
 from tallystick.client.guard import LedgerGuard
@@ -38,6 +40,8 @@ class Client(
     AlertCalls,
     MachineCalls,
     AccessCalls,
+    AgentCalls,
+    BriefCalls,
 ):
     """A Tallystick server, seen from Python: `Client().create_run(...)`."""
 
@@ -51,10 +55,13 @@ class Client(
         transport: Transport | None = None,
         clock: Clock | None = None,
         warn: Callable[[str], None] | None = None,
+        agent: bool = False,
     ) -> None:
         """Every argument may be left out; `client/config.py` says what is used instead.
 
-        `warn` hears what concerns the ledger and fails no call; standard error by default.
+        `warn` hears what concerns the ledger and fails no call; standard error by default. `agent`
+        says that whoever asks is one, even where no variable of the environment does: each call
+        then names its own session, or belongs to the token's.
 
         Nothing is sent yet: a server that does not answer raises `UnavailableError` at the first
         call, and says how to start one.
@@ -65,6 +72,7 @@ class Client(
             token=token,
             session=session,
             directory=data_dir,
+            agent=agent,
         )
         self._clock = clock or SystemClock()
         self._http = HttpTransport(self._discovery.server_url, clock=self._clock)
@@ -76,6 +84,11 @@ class Client(
     def url(self) -> str:
         """Address of the server; raises `UnavailableError` when none is known."""
         return self._discovery.server_url()
+
+    @property
+    def answered(self) -> bool:
+        """Whether a server has answered any call, be it with a refusal."""
+        return self._caller.answered
 
     def verify(self) -> None:
         """Compare the receipts of this client with what was seen of their ledger before, now.

@@ -11,7 +11,7 @@ from tallystick.client.waiting import wait_until
 from tallystick.wire.attempt_views import AttemptView
 from tallystick.wire.codec import to_json
 from tallystick.wire.demands import AskedWords, RunDemands
-from tallystick.wire.requests import CreateRun, RerunRun, UpdateRun
+from tallystick.wire.requests import CreateRun, GpuWrap, RerunRun, UpdateRun
 from tallystick.wire.views import RunView
 
 RUN_ENDS = frozenset({"finished", "failed", "stopped"})
@@ -20,7 +20,7 @@ RUN_ENDS = frozenset({"finished", "failed", "stopped"})
 class RunCalls(Calls):
     """Register, start, stop and find runs."""
 
-    def create_run(
+    def create_run(  # noqa: PLR0913 - the old word for a GPU stands beside the new ones
         self,
         name: str,
         command: str,
@@ -32,12 +32,14 @@ class RunCalls(Calls):
         auto_start: bool = False,
         session: str | None = None,
         key: str | None = None,
+        gpuwrap: GpuWrap | None = None,
         **asked: Unpack[RunDemands],
     ) -> RunView:
         """Register one trial; raises `PolicyError` (sweep_required) when the sweep is missing.
 
         `command` goes to `bash -c` as it stands. The same `key` answers the same run. `asked` is
-        what it needs, say `gpus=2, timeout_seconds=3600, retries=1`.
+        what it needs, say `gpus=2, timeout_seconds=3600, retries=1`; `gpuwrap` is the old way to
+        ask for a GPU.
         """
         body = CreateRun(
             name=name,
@@ -48,6 +50,7 @@ class RunCalls(Calls):
             auto_start=auto_start,
             env=dict(env or {}),
             params=dict(params or {}),
+            gpuwrap_config=gpuwrap,
             **asked,
         )
         return view(RunView, self._create("/runs", body, key=key))

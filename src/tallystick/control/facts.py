@@ -5,6 +5,7 @@ The only place that knows which states a command is about; what is allowed stand
 
 from typing import TypeVar
 
+from tallystick.control import guard_facts
 from tallystick.domain import alert as alerts
 from tallystick.domain import attempt as attempts
 from tallystick.domain import budget as budgets
@@ -19,6 +20,8 @@ from tallystick.domain import session as sessions
 from tallystick.domain import sweep as sweeps
 from tallystick.domain import token as tokens
 from tallystick.domain.events import Fact
+from tallystick.domain.guard import GuardException
+from tallystick.domain.guard_commands import GrantException, GuardCommand
 from tallystick.domain.ids import PEOPLE, Actor, RequestMark, Role, RunId, SessionId, SweepId
 from tallystick.domain.request import SeenRequest, check_repeat
 from tallystick.domain.status import Outcome, Phase, StopReason
@@ -41,16 +44,24 @@ def subject_of(command: cm.Command) -> str:
             return command.token
         case cm.CreateSweep() | cm.RegisterPoints():
             return command.sweep
+        case _ if isinstance(command, SignalCommand):
+            return _signal_subject(command)
+        case _ if isinstance(command, GuardCommand):
+            return guard_facts.subject_of(command)
+        case _ if isinstance(command, sweep_decisions.SweepCommand):
+            return command.sweep
+        case _:
+            return command.run
+
+
+def _signal_subject(command: "SignalCommand") -> str:
+    match command:
         case cm.SetBudget() | cm.ReportBudget():
             return budgets.stream_of(command.scope)
         case cm.SetCluster() | cm.Drain() | cm.Undrain():
             return clusters.CLUSTER
         case cm.RaiseAlert() | cm.AnswerAlert():
             return command.alert
-        case _ if isinstance(command, sweep_decisions.SweepCommand):
-            return command.sweep
-        case _:
-            return command.run
 
 
 def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest | None:
@@ -66,7 +77,7 @@ def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest |
             return check_repeat(seen, mark)
     if not again:
         return None
-    made: runs.Run | sweeps.Sweep | tokens.Token | alerts.Alert | None = None
+    made: runs.Run | sweeps.Sweep | tokens.Token | alerts.Alert | GuardException | None = None
     match command:
         case cm.RegisterRun():
             made = world.run(command.run)
@@ -76,6 +87,8 @@ def repeated(world: World, command: cm.Command, *, again: bool) -> SeenRequest |
             made = world.token(command.token)
         case cm.RaiseAlert():
             made = world.alert(command.alert)
+        case GrantException():
+            made = world.exception(command.exception)
         case _:
             return None
     if made is None:
@@ -225,12 +238,21 @@ def _steer(world: World, command: sweep_decisions.SweepCommand) -> list[Fact]:
 
 def _administer(
     world: World,
-    command: (cm.OpenLedger | cm.SetPolicy | cm.PublishProtocol | cm.CreateToken | cm.RevokeToken),
+    command: (
+        cm.OpenLedger
+        | cm.SetPolicy
+        | cm.PublishProtocol
+        | cm.CreateToken
+        | cm.RevokeToken
+        | GuardCommand
+    ),
     *,
     by: Actor,
     now: int,
 ) -> list[Fact]:
-    """What concerns the server as a whole."""
+    """What concerns the server as a whole, and what its guards report."""
+    if isinstance(command, GuardCommand):
+        return guard_facts.decide(world, command, by=by, now=now)
     match command:
         case cm.OpenLedger():
             return [Fact("ledger", ev.LedgerOpened(origin=command.origin, vkey=command.vkey))]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tallystick.domain.demands import Demands
 from tallystick.domain.events import MintedToken
+from tallystick.domain.guard_commands import GuardCommand
 from tallystick.domain.ids import (
     AlertId,
     AttemptId,
@@ -488,4 +489,5 @@ Command = (
     | SetCluster
     | Drain
     | Undrain
+    | GuardCommand
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from tallystick.domain.demands import Demands
+from tallystick.domain.guard_events import GuardEvent
 from tallystick.domain.ids import (
     AttemptId,
     Enforcement,
@@ -289,6 +290,7 @@ Event = (
     | SweepCreated
     | SweepEvent
     | SignalEvent
+    | GuardEvent
     | RunRegistered
     | RunEdited
     | RunQueued

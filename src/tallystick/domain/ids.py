@@ -11,8 +11,11 @@ AttemptId = NewType("AttemptId", str)
 TokenId = NewType("TokenId", str)
 SessionId = NewType("SessionId", str)
 AlertId = NewType("AlertId", str)
+DecisionId = NewType("DecisionId", str)
+ExceptionId = NewType("ExceptionId", str)
+ProjectId = NewType("ProjectId", str)
 
-ID_PATTERN = re.compile(r"(swp|run|att|tok|alr)_[0-9a-f]{12}")
+ID_PATTERN = re.compile(r"(swp|run|att|tok|alr|dec|exc|prj)_[0-9a-f]{12}")
 """P3.1: a prefix and 12 lower-case hex digits."""
 
 UNATTRIBUTED = SessionId("unattributed")

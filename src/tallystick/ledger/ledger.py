@@ -104,6 +104,19 @@ class Ledger:
         """The newest signed checkpoint that is committed; an empty ledger has one too."""
         return self._head.note
 
+    def vouch(self, text: str) -> str:
+        """A note of `text` signed by the ledger's key: what people granted, for whoever pinned it.
+
+        Raises `InvalidError` for a text that could pass for a tree head of this ledger.
+        """
+        if text.split("\n", 1)[0] == self.origin or not text.endswith("\n"):
+            raise InvalidError(
+                "a note: expected a text that ends its lines and is no tree head; "
+                f"found {text[:80]!r}",
+                code="note_invalid",
+            )
+        return self._signer.sign(text)
+
     def load(self, tx: Transaction) -> None:
         """Take over the ledger that the database holds, if it is what its checkpoint signed.
 

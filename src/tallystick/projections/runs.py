@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from tallystick.db.database import Transaction
 from tallystick.domain.ids import RunId, SessionId, SweepId
 from tallystick.domain.run import Run
+from tallystick.domain.session import Session
 from tallystick.domain.status import Phase, Status
 from tallystick.domain.sweep import Sweep
 from tallystick.projections.tables import runs as shape
@@ -17,6 +18,9 @@ _t = shape.table.c
 
 LARGE_SWEEP: Final = 200
 """Runs; numbering more of them than a list shows costs more than a question of its own."""
+
+MOST_LOOKED_AT: Final = 2_000
+"""Rows of one session, or of one queue, that a short answer is made from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,79 @@ def active(tx: Transaction) -> list[Run]:
     """Every run that was launched and has not ended."""
     statement = select(shape.table).where(_t.phase == Phase.ACTIVE.value).order_by(_t.queued_seq)
     return [shape.load(row) for row in tx.fetch(statement)]
+
+
+def active_of_session(tx: Transaction, session: str, *, limit: int) -> list[Run]:
+    """At most `limit` active runs of a session, the oldest first; reads active runs alone."""
+    statement = (
+        select(shape.table)
+        .where(_t.phase == Phase.ACTIVE.value, _t.session == session)
+        .order_by(_t.queued_seq)
+        .limit(limit)
+    )
+    return [shape.load(row) for row in tx.fetch(statement)]
+
+
+def held_of_session(tx: Transaction, session: str, *, limit: int) -> list[Run]:
+    """At most `limit` runs of a session that wait for others, among the oldest that do."""
+    eldest = (
+        select(_t.id, _t.session, _t.queued_seq)
+        .where(_t.held.is_(True))
+        .order_by(_t.queued_seq)
+        .limit(MOST_LOOKED_AT)
+        .subquery()
+    )
+    own = (
+        select(eldest.c.id)
+        .where(eldest.c.session == session)
+        .order_by(eldest.c.queued_seq)
+        .limit(limit)
+    )
+    statement = select(shape.table).where(_t.id.in_(own)).order_by(_t.queued_seq)
+    return [shape.load(row) for row in tx.fetch(statement)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Runs that failed the same way."""
+
+    count: int
+    newest: Run
+
+
+def causes(tx: Transaction, session: Session, *, limit: int) -> tuple[list[Cause], int]:
+    """Ways in which runs of a session failed, the most frequent first, and how many were counted.
+
+    What it costs does not grow with history: of a session with more than `MOST_LOOKED_AT` runs,
+    those are counted that are among as many newest failed ones of the server.
+    """
+    same = (_t.outcome, _t.reason_code, _t.exit_code, _t.signal)
+    small = session.runs.total <= MOST_LOOKED_AT
+    newest = (
+        select(*same, _t.status, _t.session, _t.archived, _t.created_seq)
+        .where(_t.session == session.id if small else _t.status == Status.FAILED.value)
+        .order_by(_t.created_seq.desc())
+        .limit(MOST_LOOKED_AT)
+        .subquery()
+    )
+    alike = [newest.c[column.name] for column in same]
+    grouped = (
+        select(func.count().label("runs"), func.max(newest.c.created_seq).label("newest"))
+        .where(
+            newest.c.status == Status.FAILED.value,
+            newest.c.session == session.id,
+            newest.c.archived.is_(False),
+        )
+        .group_by(*alike)
+    )
+    found = sorted(((row["runs"], row["newest"]) for row in tx.fetch(grouped)), reverse=True)
+    shown = {seq: count for count, seq in found[:limit]}
+    if not shown:
+        return [], 0
+    rows = tx.fetch(select(shape.table).where(_t.created_seq.in_(sorted(shown))))
+    by_seq = {run.created_seq: run for run in map(shape.load, rows) if run.session == session.id}
+    listed = [Cause(count=shown[seq], newest=by_seq[seq]) for seq in shown if seq in by_seq]
+    return listed, sum(count for count, _ in found)
 
 
 def queued(tx: Transaction, *, limit: int) -> list[Run]:

@@ -8,6 +8,7 @@ from tallystick.domain.alert import Alert
 from tallystick.domain.attempt import Attempt
 from tallystick.domain.budget import Budget
 from tallystick.domain.cluster import Cluster
+from tallystick.domain.guard import Decision, GuardException, ProjectPolicy
 from tallystick.domain.notice import Notice
 from tallystick.domain.policy import Policy
 from tallystick.domain.protocol import Publication
@@ -19,7 +20,7 @@ from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
 from tallystick.projections.rows import Shape
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Another version at start rebuilds every projection from the ledger."""
 
 metadata = MetaData()
@@ -62,11 +63,24 @@ alerts = Shape(
     Alert,
     "alerts",
     metadata,
-    indexes=[("created_seq",), ("run", "created_seq"), ("session", "created_seq")],
+    indexes=[
+        ("created_seq",),
+        ("run", "created_seq"),
+        ("session", "created_seq"),
+        ("session", "action", "created_seq"),
+    ],
 )
 cluster = Shape(Cluster, "cluster", metadata)
 notices = Shape(Notice, "notices", metadata, indexes=[("seq",), ("session", "seq")])
 publications = Shape(Publication, "publications", metadata)
+decisions = Shape(
+    Decision,
+    "guard_decisions",
+    metadata,
+    indexes=[("created_seq",), ("session", "created_seq"), ("action", "created_seq")],
+)
+exceptions = Shape(GuardException, "guard_exceptions", metadata, indexes=[("created_seq",)])
+projects = Shape(ProjectPolicy, "project_policies", metadata, indexes=[("accepted_seq",)])
 
 positions = Table(
     "op_positions",

@@ -1,5 +1,7 @@
 """The small questions that have one row for an answer: totals, policy, cluster, a budget."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 
 from tallystick.db.database import Transaction
@@ -33,6 +35,13 @@ def budget(tx: Transaction, scope: str) -> Budget | None:
     table = tables.budgets.table
     rows = tx.fetch(select(table).where(table.c.id == scope))
     return tables.budgets.load(rows[0]) if rows else None
+
+
+def budgets_of(tx: Transaction, scopes: Sequence[str]) -> list[Budget]:
+    """The budgets that were ever set among `scopes`, by scope."""
+    table = tables.budgets.table
+    rows = tx.fetch(select(table).where(table.c.id.in_(scopes)).order_by(table.c.id))
+    return [tables.budgets.load(row) for row in rows]
 
 
 def budgets(tx: Transaction) -> list[Budget]:

@@ -13,6 +13,8 @@ from tallystick.domain import attempt as attempts
 from tallystick.domain import budget as budgets
 from tallystick.domain import cluster as clusters
 from tallystick.domain import events as ev
+from tallystick.domain import guard as guards
+from tallystick.domain import guard_events as gd
 from tallystick.domain import notice as notices
 from tallystick.domain import policy as policies
 from tallystick.domain import protocol as protocols
@@ -47,6 +49,9 @@ class World:
         self._cluster = Shelf(tables.cluster, capacity)
         self._notices = Shelf(tables.notices, capacity)
         self._publications = Shelf(tables.publications, capacity)
+        self._decisions = Shelf(tables.decisions, capacity)
+        self._exceptions = Shelf(tables.exceptions, capacity)
+        self._projects = Shelf(tables.projects, capacity)
 
     @property
     def _shelves(self) -> tuple[Shelf[Any], ...]:
@@ -64,6 +69,9 @@ class World:
             self._cluster,
             self._notices,
             self._publications,
+            self._decisions,
+            self._exceptions,
+            self._projects,
         )
 
     def run(self, key: str) -> runs.Run | None:
@@ -118,6 +126,18 @@ class World:
         """The newest digest of a protocol text."""
         return self._publications.get(self.tx, key)
 
+    def decision(self, key: str) -> guards.Decision | None:
+        """What a guard did with one command."""
+        return self._decisions.get(self.tx, key)
+
+    def exception(self, key: str) -> guards.GuardException | None:
+        """What a person let pass the guard."""
+        return self._exceptions.get(self.tx, key)
+
+    def project(self, key: str) -> guards.ProjectPolicy | None:
+        """The guard's rules that people accepted for a project."""
+        return self._projects.get(self.tx, key)
+
     def flush(self, tx: Transaction) -> None:
         """Write every changed state, one statement a table."""
         for shelf in self._shelves:
@@ -146,6 +166,8 @@ class World:
             self._sweep_moved(record, event)
         elif isinstance(event, sg.SignalEvent):
             self._signalled(record, event)
+        elif isinstance(event, gd.GuardEvent):
+            self._guarded(record, event)
         else:
             self._applied_elsewhere(record, event)
         self._remember_request(record)
@@ -272,6 +294,22 @@ class World:
                     self._notify(record, kind, detail=event.kind)
             case _:
                 self._cluster.put(clusters.CLUSTER, clusters.evolve(self.cluster(), record, event))
+
+    def _guarded(self, record: ev.Record, event: gd.GuardEvent) -> None:
+        """What a guard did, and what people allowed it."""
+        match event:
+            case gd.GuardDecided():
+                self._decisions.put(record.stream, guards.decided(record, event))
+                self._mark(record, event.violations)
+                exception = self.exception(event.exception) if event.exception else None
+                if exception is not None and guards.uses_up(event):
+                    after = guards.used(exception, record, event)
+                    self._exceptions.put(exception.id, after)
+            case gd.GuardExceptionGranted():
+                self._exceptions.put(record.stream, guards.granted(record, event))
+            case gd.ProjectPolicyAccepted():
+                before = self.project(record.stream)
+                self._projects.put(record.stream, guards.accepted(before, record, event))
 
     def _notify(
         self,

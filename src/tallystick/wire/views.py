@@ -13,9 +13,13 @@ class Warning:  # noqa: A001 - the word on the wire; nothing here raises Python'
     """Something that was accepted, and should be mended."""
 
     code: str
-    """Stable: session_placeholder, session_missing, sweep_missing, unknown_field, …"""
+    """Stable: session_placeholder, session_missing, sweep_missing, unknown_field, R101, …"""
     detail: str
     """What was found, and what works."""
+    name: str | None = None
+    """The code in words, of those that are numbers: `no-seed` of R101."""
+    hint: str | None = None
+    """What to do instead, where `detail` does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ def test_a_secret_never_comes_back(api: Api) -> None:
     run = api.register(
         command=f"train --api-key {secret}", env={"MY_TOKEN": secret}, params={"key": secret}
     )
-    assert [item["code"] for item in run["warnings"]] == ["secret_redacted"]
+    assert [item["code"] for item in run["warnings"]] == ["secret_redacted", "R116"]
     run_id = run["id"]
     for path in (f"/runs/{run_id}", "/runs", f"/ledger/entries?stream={run_id}"):
         assert secret not in api.call("GET", path).text

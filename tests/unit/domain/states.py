@@ -7,6 +7,7 @@ from typing import Any
 from tallystick.domain import attempt as attempts
 from tallystick.domain import commands as cm
 from tallystick.domain import events as ev
+from tallystick.domain import guard_events as gd
 from tallystick.domain import run as runs
 from tallystick.domain import signal_events as sg
 from tallystick.domain import sweep_events as sw
@@ -16,6 +17,7 @@ from tallystick.domain.events import Event, Record
 from tallystick.domain.ids import (
     AttemptId,
     Enforcement,
+    ExceptionId,
     RequestMark,
     Role,
     RunId,
@@ -172,6 +174,27 @@ SAMPLES: dict[str, Event] = {
             run=RUN, severity="warning", message=text("m"), choices=text("[]"), source="job"
         ),
         sg.AlertAnswered(choice=text("stop"), action="stop"),
+        gd.GuardDecided(
+            agent="codex",
+            call="call_1",
+            verdict="experiment",
+            reason="python_script",
+            action="excepted",
+            mode="deny",
+            policy="default",
+            parser="tree-sitter-bash 0.25.1",
+            exception=ExceptionId("exc_00000000000d"),
+            at=START,
+            command=text("python t.py"),
+            cwd=text("/p"),
+            project=text("/p"),
+            detail=text("d"),
+            violations=("exception_unknown",),
+        ),
+        gd.GuardExceptionGranted(
+            command=text("c"), command_sha256=SHA, only=SESSION, expires_at=START, request=MARK
+        ),
+        gd.ProjectPolicyAccepted(root=text("/p"), text=text("t"), sha256=SHA, mode="deny"),
         sg.BudgetSet(runs=20, gpu_ms=3_600_000, action="stop"),
         sg.BudgetWarned(kind="runs"),
         sg.BudgetReached(kind="gpu"),

@@ -39,6 +39,9 @@ SHAPES: dict[str, Shape[Any]] = {
     "alerts": tables.alerts,
     "cluster": tables.cluster,
     "notices": tables.notices,
+    "guard_decisions": tables.decisions,
+    "guard_exceptions": tables.exceptions,
+    "project_policies": tables.projects,
 }
 
 
@@ -69,6 +72,9 @@ def state_in(world: World, table: str, key: str) -> Any:
         "alerts": world.alert,
         "cluster": lambda _: world.cluster(),
         "notices": world.notice,
+        "guard_decisions": world.decision,
+        "guard_exceptions": world.exception,
+        "project_policies": world.project,
     }
     return found[table](key)
 

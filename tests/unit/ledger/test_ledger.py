@@ -13,7 +13,7 @@ from tallystick.db.sqlite_bulk import SqliteTransaction
 from tallystick.errors import ConflictError, InvalidError, NotFoundError
 from tallystick.ledger import tiles as tiles_module
 from tallystick.ledger.canonical import commit
-from tallystick.ledger.checkpoint import open_checkpoint
+from tallystick.ledger.checkpoint import open_checkpoint, open_note
 from tallystick.ledger.keys import Signer
 from tallystick.ledger.ledger import Draft, Entry, Ledger, Payload
 from tallystick.ledger.merkle import verify_consistency, verify_inclusion
@@ -324,3 +324,16 @@ def test_rows_in_entries_and_tiles_cannot_be_changed(kept: Kept, tmp_path: Path)
             tx.execute(text(statement))
     with kept.db.read() as tx:
         assert tx.fetch(select(func.count().label("n")).select_from(checkpoints))[0]["n"] == 1
+
+
+def test_the_ledgers_key_vouches_for_a_text_that_is_no_tree_head(kept: Kept) -> None:
+    note = kept.ledger.vouch("tallystick.exception/v1\nexc_0\n")
+    signer = Signer("tally.example/log", SEED)
+    assert open_note(note, [signer.key]) == ("tallystick.exception/v1\nexc_0\n", (signer.key,))
+    assert kept.ledger.vouch("tallystick.exception/v1\nexc_0\n") == note, "it has no choice"
+
+
+@pytest.mark.parametrize("words", ["tally.example/log\n1\nAAAA\n", "no end of line", ""])
+def test_nobody_gets_a_tree_head_signed(kept: Kept, words: str) -> None:
+    with pytest.raises(InvalidError, match="no tree head"):
+        kept.ledger.vouch(words)

@@ -6,12 +6,16 @@ from typing import Any
 from tallystick.domain import commands as cm
 from tallystick.domain.demands import Demands
 from tallystick.domain.events import MintedToken
+from tallystick.domain.guard import project_of
+from tallystick.domain.guard_commands import AcceptPolicy, GrantException, RecordDecision
 from tallystick.domain.ids import (
     SYSTEM,
     Actor,
     AlertId,
     AttemptId,
+    DecisionId,
     Enforcement,
+    ExceptionId,
     RequestMark,
     Role,
     RunId,
@@ -150,6 +154,7 @@ def everything(spine: Spine) -> History:
     history.ask(cm.RevokeToken(token=token), by=PERSON)
     planned(history)
     signalled(history, run)
+    guarded(history)
     return history
 
 
@@ -249,3 +254,48 @@ def signalled(history: History, run: RunId) -> None:
     history.ask(cluster, by=PERSON, texts=texts)
     texts = history.spine.texts()
     history.ask(cm.Drain(reason=texts.add("maintenance")), by=PERSON, texts=texts)
+
+
+def guarded(history: History) -> None:
+    """Rules that people accepted twice, an exception, and the decision that used it."""
+    for mode in ("warn", "deny"):
+        texts = history.spine.texts()
+        accept = AcceptPolicy(
+            project=project_of("/p"),
+            root=texts.add("/p"),
+            text=texts.keep(f"mode = '{mode}'"),
+            sha256=mode * 16,
+            mode=mode,
+        )
+        history.ask(accept, by=PERSON, texts=texts)
+    texts = history.spine.texts()
+    exception = GrantException(
+        exception=ExceptionId("exc_000000000001"),
+        command=texts.add("python t.py"),
+        command_sha256="ab" * 32,
+        seconds=60,
+        only="chat-1",
+    )
+    history.ask(exception, by=PERSON, texts=texts)
+    texts = history.spine.texts()
+    decision = RecordDecision(
+        decision=DecisionId("dec_000000000001"),
+        agent="codex",
+        call="call_1",
+        verdict="experiment",
+        reason="python_script",
+        action="excepted",
+        mode="deny",
+        policy="default",
+        parser="tree-sitter-bash 0.25.1",
+        exception=exception.exception,
+        at=history.spine.clock.now(),
+        command=texts.add("python t.py"),
+        command_sha256="ab" * 32,
+        of_project=project_of("/p"),
+        cwd=texts.add("/p"),
+        project=texts.add("/p"),
+        detail=texts.add("a script"),
+        session="chat-1",
+    )
+    history.ask(decision, texts=texts)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from tallystick.api import answers, views
+from tallystick.api import answers, linting, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
 from tallystick.api.demands import demands_of
@@ -140,13 +140,15 @@ async def rerun(call: Call) -> Response:
     texts = call.texts()
     name = f"{_present(material, old.name)[: LONGEST_NAME - len(_SUFFIX)]}{_SUFFIX}"
     _present(material, old.command)
-    await checked_workdir(call, _present(material, old.workdir))
+    workdir = await checked_workdir(call, _present(material, old.workdir))
     body: RerunRun = call.body
     demands = await demands_of(
         call, body, command=body.command or None, wrap=body.gpuwrap_config, base=old.demands
     )
     command = await call.prepare(lambda: _repetition(call, old, texts, name=name, demands=demands))
+    linted = linting.begin(call, body.command, workdir=workdir) if body.command else None
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
+    call.warnings += [] if linted is None else await linted
     texts.known.update(material.texts)
     return await created(call, accepted, texts)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from tallystick.api import answers, views
+from tallystick.api import answers, linting, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
@@ -70,7 +70,11 @@ async def register(call: Call, body: CreateRun, *, sweep: str | None) -> Respons
     command = await call.prepare(
         lambda: _registration(call, body, texts, workdir=workdir, sweep=sweep, demands=demands)
     )
+    linted = linting.begin(
+        call, body.command, workdir=workdir, params=body.params, variables=body.env
+    )
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
+    call.warnings += await linted
     return await created(call, accepted, texts)
 
 

@@ -6,13 +6,10 @@ from starlette.responses import Response
 
 from tallystick.api import answers, views
 from tallystick.api.call import Call
+from tallystick.api.finding import find_session
 from tallystick.api.paging import CURSOR, page_of, page_size, position_of
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import SessionPage
-from tallystick.db.database import Transaction
-from tallystick.domain.policy import MAX_SESSION_LENGTH
-from tallystick.domain.session import Session
-from tallystick.errors import NotFoundError
 from tallystick.projections import sessions
 from tallystick.wire.views import SessionView
 
@@ -30,20 +27,8 @@ async def list_sessions(call: Call) -> Response:
 
 async def get_session(call: Call) -> Response:
     """One session; `GET /runs?chat_session_id=` and `GET /sweeps?chat_session_id=` list its own."""
-    found = await call.services.read(lambda tx: _find(tx, call.path["session"]))
+    found = await call.services.read(lambda tx: find_session(tx, call.path["session"]))
     return answers.json(views.session_view(found))
-
-
-def _find(tx: Transaction, key: str) -> Session:
-    usable = len(key) <= MAX_SESSION_LENGTH and key.isprintable()
-    found = sessions.get(tx, key) if usable else None
-    if found is None:
-        raise NotFoundError(
-            f"Session not found: {key[:80]}",
-            code="session_not_found",
-            next_actions=("GET /sessions lists the sessions there are",),
-        )
-    return found
 
 
 ENDPOINTS: Final = (

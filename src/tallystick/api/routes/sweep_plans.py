@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from tallystick.api import answers, views
+from tallystick.api import answers, linting, views
 from tallystick.api.bodies import Body, given
 from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
@@ -47,7 +47,7 @@ async def preview(call: Call) -> Response:
     answer = PlanPreview(
         plan=plan_view(made.plan),
         runs=made.commands(body.name),
-        warnings=call.warnings + made.notices,
+        warnings=call.warnings + made.notices + await linting.of_plan(call, body, made.plan),
     )
     return answers.json(answer)
 
@@ -74,6 +74,7 @@ async def create(call: Call) -> Response:
         session=checked_session(body.chat_session_id),
         request=call.mark(),
     )
+    linted = linting.of_plan(call, body, made.plan)
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
     sweep = accepted.sweep
     assert sweep is not None  # noqa: S101 - the handler answers with what it created
@@ -82,7 +83,8 @@ async def create(call: Call) -> Response:
         "warnings": views.notices(sweep.violations)
         + await signals(call, accepted)
         + call.warnings
-        + made.notices,
+        + made.notices
+        + await linted,
     }
     if accepted.replayed:
         view = await call.services.read(

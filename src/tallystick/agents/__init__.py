@@ -1,0 +1,1 @@
+"""Where agents meet Tallystick: the hook before their shell, and what is installed for them."""

@@ -1,0 +1,292 @@
+"""What Python text does, by its syntax tree: whether it trains, evaluates, sweeps or measures.
+
+Read, never run. Signs are names that libraries and people use for it; a strong one (a backward
+pass, a call of `fit` or `Trainer`) decides, weak ones (a loop over epochs, options for a learning
+rate) must meet (`python_weight.py`). The names themselves stand in `python_signs.py`.
+"""
+
+import ast
+import re
+import warnings
+from itertools import islice
+from typing import Final, NamedTuple
+
+from tallystick.shell.names import option_of_training
+from tallystick.shell.python_signs import (
+    ACTS,
+    DRAWING,
+    EVALUATES,
+    HARMLESS,
+    LEARNING,
+    LOOPED,
+    SETTINGS,
+    STARTERS,
+    STARTING_MODULES,
+    TRACKING,
+    TRAINERS,
+    WHOLE,
+)
+from tallystick.shell.steps import hole
+
+MOST_CHARACTERS: Final = 262_144
+"""Longer text is no program that people write."""
+MOST_NODES: Final = 60_000
+"""Of a syntax tree; a longer one is looked at so far."""
+
+
+class Local(NamedTuple):
+    """A module that is imported, and what is taken from it; it may be one of the project."""
+
+    module: str
+    names: tuple[str, ...]
+    level: int = 0
+
+
+class Signs(NamedTuple):
+    """What was seen in a text."""
+
+    learning: tuple[str, ...] = ()
+    """The packages for learning machines that it imports."""
+    draws: bool = False
+    """Whether it imports a package that draws."""
+    acts: tuple[str, ...] = ()
+    """What trains for certain, as it is called: `loss.backward()`, `Trainer()`."""
+    fits: tuple[str, ...] = ()
+    """What trains if its receiver learns: `model.fit()`."""
+    evaluates: tuple[str, ...] = ()
+    loops: bool = False
+    """Whether it loops over epochs, episodes or trials."""
+    settings: frozenset[str] = frozenset()
+    """The names of settings of training that it uses."""
+    options: tuple[str, ...] = ()
+    """The options of training that it takes on its command line."""
+    imports: tuple[Local, ...] = ()
+    """What else it imports."""
+    called: frozenset[str] = frozenset()
+    """The names of all that it calls."""
+    commands: tuple[tuple[str, ...] | str, ...] = ()
+    """What it starts: a shell text, or words."""
+    runs: bool = False
+    """Whether it does more than define: something happens on its outermost level."""
+    times: bool = False
+    """Whether it measures time."""
+
+
+def signs(text: str) -> Signs | None:
+    """What is to be seen in a Python text; None when it is not Python."""
+    if len(text) > MOST_CHARACTERS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+        return _Looker().look(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+class _Looker:
+    """One look at a tree."""
+
+    def __init__(self) -> None:
+        self._learning: dict[str, None] = {}
+        self._draws = False
+        self._acts: dict[str, None] = {}
+        self._fits: dict[str, None] = {}
+        self._evaluates: dict[str, None] = {}
+        self._settings: set[str] = set()
+        self._options: dict[str, None] = {}
+        self._imports: list[Local] = []
+        self._called: set[str] = set()
+        self._commands: list[tuple[str, ...] | str] = []
+        self._starts = False
+        self._loops = False
+        self._times = False
+
+    def look(self, tree: ast.Module) -> Signs:
+        """Every node, up to `MOST_NODES`."""
+        for node in islice(ast.walk(tree), MOST_NODES):
+            self._see(node)
+        return Signs(
+            learning=tuple(self._learning),
+            draws=self._draws,
+            acts=tuple(self._acts),
+            fits=tuple(self._fits),
+            evaluates=tuple(self._evaluates),
+            loops=self._loops,
+            settings=frozenset(self._settings),
+            options=tuple(self._options),
+            imports=tuple(self._imports),
+            called=frozenset(self._called),
+            commands=tuple(self._commands),
+            runs=any(_happens(each) for each in tree.body),
+            times=self._times,
+        )
+
+    def _see(self, node: ast.AST) -> None:
+        """One node."""
+        match node:
+            case ast.Import(names=names):
+                for alias in names:
+                    self._import(alias.name, (), 0)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                self._import(module or "", tuple(alias.name for alias in names), level)
+            case ast.Call():
+                self._call(node)
+            case ast.For(target=target, iter=over):
+                self._loop(target, over)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                if name in SETTINGS:
+                    self._settings.add(name)
+            case _:
+                pass
+
+    def _import(self, module: str, names: tuple[str, ...], level: int) -> None:
+        """A package for learning machines, or perhaps a module of the project."""
+        top = module.partition(".")[0]
+        if top in LEARNING and not level:
+            self._learning[top] = None
+        elif top in DRAWING:
+            self._draws = True
+        else:
+            self._imports.append(Local(module, names, level))
+
+    def _loop(self, target: ast.expr, over: ast.expr) -> None:
+        """A loop over epochs, by the name of its variable or of what it counts to."""
+        targets = {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
+        counted = {each.id for each in ast.walk(over) if isinstance(each, ast.Name)}
+        counted |= {each.attr for each in ast.walk(over) if isinstance(each, ast.Attribute)}
+        if targets & LOOPED or any(name.endswith("epochs") for name in counted):
+            self._loops = True
+
+    def _call(self, node: ast.Call) -> None:
+        """A call, by its name and its receiver."""
+        dotted = _dotted(node.func)
+        name = dotted.rpartition(".")[2]
+        receiver = dotted[: -len(name) - 1].rpartition(".")[2].lower()
+        self._called.add(name)
+        if name in TRAINERS or dotted in WHOLE or (name == "step" and "opt" in receiver):
+            self._acts[f"{dotted}()"] = None
+        elif "." in dotted:
+            self._method(node, dotted, name, receiver)
+        elif name in EVALUATES and name not in {"eval", "score"}:
+            self._evaluates[f"{name}()"] = None
+        if name in {"add_argument", "option", "Option", "DEFINE_float", "DEFINE_integer"}:
+            self._take_options(node)
+        elif name in {"run_path", "run_module", "import_module", "exec"}:
+            self._other_code(node, name)
+        elif name in STARTERS and _starts(dotted):
+            self._start(node)
+        elif name in {"perf_counter", "timeit", "Timer", "repeat", "do_bench", "perf_counter_ns"}:
+            self._times = True
+
+    def _method(self, node: ast.Call, dotted: str, name: str, receiver: str) -> None:
+        """A call on something."""
+        if dotted in TRACKING:
+            self._settings.add(dotted)
+        if name == "backward":
+            self._acts[f"{dotted}()"] = None
+        elif (name == "train" and ("trainer" in receiver or node.args)) or (
+            name in ACTS and receiver not in HARMLESS
+        ):
+            self._fits[f"{dotted}()"] = None
+        elif name in EVALUATES:
+            self._evaluates[f".{name}()"] = None
+
+    def _take_options(self, node: ast.Call) -> None:
+        """The options that a program declares."""
+        for each in node.args:
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                word = each.value if each.value.startswith("-") else f"--{each.value}"
+                if option_of_training([word]):
+                    self._options[word] = None
+
+    def _other_code(self, node: ast.Call, name: str) -> None:
+        """A file or module that is run by its name."""
+        for each in ast.walk(node):
+            if isinstance(each, ast.Constant) and isinstance(each.value, str):
+                if name in {"run_path", "exec"} and each.value.endswith(".py"):
+                    self._commands.append(("python", each.value))
+                elif name == "run_module":
+                    self._commands.append(("python", "-m", each.value))
+                elif name == "import_module":
+                    self._imports.append(Local(each.value, (), 0))
+
+    def _start(self, node: ast.Call) -> None:
+        """A program that is started with words or a shell text."""
+        if not node.args:
+            return
+        first = node.args[0]
+        if isinstance(first, ast.List | ast.Tuple):
+            self._commands.append(tuple(_written(each) for each in first.elts))
+        elif len(node.args) > 1 and all(_is_text(each) for each in node.args):
+            self._commands.append(tuple(_written(each) for each in node.args))
+        elif _is_text(first):
+            self._commands.append(_written(first))
+
+
+def _happens(node: ast.stmt) -> bool:
+    """Whether an outermost statement does more than define, import or set."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    if isinstance(node, ast.Import | ast.ImportFrom | ast.Pass):
+        return False
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return False
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        return any(isinstance(each, ast.Call) for each in ast.walk(node))
+    return True
+
+
+def _dotted(node: ast.expr) -> str:
+    """`a.b.c` of a call; a receiver without a name counts for nothing."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+        if isinstance(node, ast.Call):
+            node = node.func
+    names.append(node.id if isinstance(node, ast.Name) else "")
+    return ".".join(reversed(names))
+
+
+def _starts(dotted: str) -> bool:
+    """Whether the receiver of `run`, `call` and so on is a module that starts programs."""
+    parts = dotted.split(".")
+    return len(parts) == 1 or bool(STARTING_MODULES & set(parts[:-1]))
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Whether an expression is text, perhaps with holes."""
+    match node:
+        case ast.Constant(value=str()) | ast.JoinedStr():
+            return True
+        case ast.BinOp(left=left, right=right):
+            return _is_text(left) or _is_text(right)
+        case ast.Call(func=ast.Attribute(value=value, attr="format" | "join")):
+            return _is_text(value)
+        case ast.Attribute(attr="executable"):
+            return True
+        case _:
+            return False
+
+
+def _written(node: ast.expr) -> str:
+    """The text of an expression, with holes for what only Python could tell."""
+    match node:
+        case ast.Constant(value=value):
+            return str(value).replace("\0", "")
+        case ast.JoinedStr(values=values):
+            return "".join(_written(each) for each in values)
+        case ast.BinOp(left=left, right=right):
+            return _written(left) + _written(right)
+        case ast.Attribute(attr="executable"):
+            return "python"
+        case ast.Call(func=ast.Name(id="str"), args=[inner]):
+            return _written(inner)
+        case ast.Call(func=ast.Attribute(value=value, attr="format")):
+            return re.sub(r"\{\w*\}", hole("value"), _written(value))
+        case ast.FormattedValue(value=ast.Attribute(attr="executable")):
+            return "python"
+        case _:
+            return hole("value")
