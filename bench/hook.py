@@ -2,7 +2,7 @@
 
 The whole process, from its start until it has ended, beside a Python that does nothing, measured in
 turn: without a trigger word in the command, and with one that has to be parsed, judged, converted
-and recorded.
+and recorded: by its words alone, and by a shell script and the Python file that it runs.
 """
 
 import json
@@ -24,7 +24,32 @@ FLOOR = "python -I -c pass"
 COMMANDS = {
     "plain": ("git status && ls -la", "without a trigger word", 2.5),
     "judged": ("cd src && python train.py --lr 1e-2 | tee log.txt", "with one, converted", 5.0),
+    "read": ("bash run_grid.sh", "with a script that runs a script, converted", 5.0),
 }
+GRID = """\
+set -euo pipefail
+for lr in 0.1 0.01 0.001; do
+  python3 src/fit.py --lr "$lr"
+done
+"""
+FIT = """\
+import argparse
+
+import torch
+from torch import nn
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+options = parser.parse_args()
+model = nn.Linear(4, 1)
+steps = torch.optim.SGD(model.parameters(), lr=options.lr)
+for step in range(100):
+    loss = model(torch.randn(32, 4)).pow(2).mean()
+    steps.zero_grad()
+    loss.backward()
+    steps.step()
+    print(f"step {step} loss {loss.item():.4f}")
+"""
 
 
 def answer(bench: Workbench) -> list[Row]:
@@ -32,6 +57,8 @@ def answer(bench: Workbench) -> list[Row]:
     root = bench.directory / "project"
     (root / ".tally").mkdir(parents=True, exist_ok=True)
     (root / "src").mkdir(exist_ok=True)
+    (root / "run_grid.sh").write_text(GRID)
+    (root / "src" / "fit.py").write_text(FIT)
     environment = {**os.environ, "TALLY_HOME": str(bench.directory / "home")}
     environment.pop("TALLY_RUN_ID", None)
     seen = Collected()
@@ -68,7 +95,7 @@ def _round(root: Path, environment: dict[str, str], calls: int) -> dict[str, lis
                 hook_argv(), input=content, capture_output=True, check=True, env=environment
             )
             taken[name].append((time.perf_counter() - began) * 1000)
-            assert (b" exec " in done.stdout) == (name == "judged"), done.stdout
+            assert (b" exec " in done.stdout) == (name != "plain"), done.stdout
     return taken
 
 

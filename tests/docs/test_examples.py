@@ -26,6 +26,7 @@ DOCUMENTS = (
     "docs/howto/backup.md",
     "docs/howto/notifications.md",
     "docs/howto/budgets-and-drain.md",
+    "docs/howto/convert-and-plan.md",
 )
 
 TRAIN = """\

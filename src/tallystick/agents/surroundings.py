@@ -7,10 +7,11 @@ agent: nothing but `os` and `time`, which the interpreter has loaded already.
 from __future__ import annotations
 
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Mapping
+
+from tallystick.scripts import read_script
 
 HOME_VARIABLE = "TALLY_HOME"
 KNOWN_LEDGERS_VARIABLE = "TALLY_KNOWN_LEDGERS"
@@ -24,8 +25,6 @@ SESSION_VARIABLES = (
     "GEMINI_SESSION_ID",
 )
 """As the client has them; it is not imported here, because it loads sockets and URLs."""
-MOST_SCRIPT_BYTES = 262_144
-"""How much of a script is read to see what it would start."""
 
 
 class Surroundings:
@@ -103,34 +102,3 @@ def installed_version(package: str) -> str | None:
             if name.startswith(f"{package}-") and name.endswith(".dist-info"):
                 return name.removeprefix(f"{package}-").removesuffix(".dist-info")
     return None
-
-
-def read_script(path: str) -> bytes | None:
-    """The beginning of a regular file, None when there is none to read; never waits.
-
-    At most `MOST_SCRIPT_BYTES` + 1 bytes, so that a caller sees that there is more.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError):
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        return _read_all(descriptor, MOST_SCRIPT_BYTES)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _read_all(descriptor: int, most: int) -> bytes:
-    """At most `most` bytes of a file; a short read is continued."""
-    parts, left = [], most
-    while left > 0:
-        part = os.read(descriptor, left)
-        if not part:
-            break
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)

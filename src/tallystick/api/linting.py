@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from tallystick.api.call import Call
-from tallystick.api.scripts import NotReadYet, read_script
+from tallystick.api.scripts import NotReadYet
 from tallystick.domain.sweep_events import SweepPlanned
+from tallystick.scripts import read_script
 from tallystick.shell.lint import lint
 from tallystick.shell.verdicts import Around
 from tallystick.wire.sweep_requests import DeclareSweep

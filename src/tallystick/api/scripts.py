@@ -4,16 +4,12 @@ Scripts are read for nothing but lint (P5.2), so a text that is a second old is 
 text that is not there is asked for on a thread: the event loop never waits for a disk.
 """
 
-import os
-import stat
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tallystick.shell.verdicts import MOST_SCRIPT_BYTES
-
 KEPT: Final = 64
-"""Scripts; of `MOST_SCRIPT_BYTES` at most."""
+"""Scripts; of `tallystick.scripts.MOST_BYTES` at most."""
 KEPT_SECONDS: Final = 1.0
 
 
@@ -43,23 +39,3 @@ class Scripts:
             self._kept.move_to_end(path)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-
-
-def read_script(path: str) -> bytes | None:
-    """The beginning of a plain file; None for what is absent, unreadable, or something else.
-
-    May block on a slow disk, never on a pipe.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except (OSError, ValueError):
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return stream.read(MOST_SCRIPT_BYTES)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)

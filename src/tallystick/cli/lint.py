@@ -52,7 +52,7 @@ def lint(
 
 def _found(text: str, workdir: Path, params: list[str]) -> "tuple[LintFinding, ...]":
     """The findings, with what the scripts say."""
-    from tallystick.agents.surroundings import read_script
+    from tallystick.scripts import read_script
     from tallystick.shell.lint import lint as findings
     from tallystick.shell.verdicts import Around
 

@@ -7,9 +7,10 @@ from tallystick.wire.demands import TAGS, Asked
 
 _PLAIN = {"pattern": r"^[^\u0000]*$"}
 _NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
-_NAME = {"schema": {**_NOT_BLANK, "maxLength": 500}}
+_NAME = {"schema": {**_NOT_BLANK, "maxLength": 500, "example": "learning rates"}}
 _GOAL = {"schema": {**_PLAIN, "maxLength": 20_000}}
-_COMMAND = {"schema": _NOT_BLANK}
+_COMMAND = {"schema": {**_NOT_BLANK, "example": "python3 train.py"}}
+_PARAMETERS = {"schema": {"example": {"lr": [0.1, 0.01], "seed": 1}}}
 _POSITIVE = {"schema": {"minimum": 1, "maximum": 2**53 - 1}}
 _PARALLEL = {"schema": {"minimum": 1, "maximum": 100_000}}
 
@@ -27,7 +28,7 @@ class DeclareSweep(Asked):
     """What people will see; each run adds its number, counted from 1."""
     base_command: str = field(metadata=_COMMAND)
     """What every run executes, by `bash -c`; where values go is said by `placement`."""
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict, metadata=_PARAMETERS)
     """By name: a value (constant), a list of values, `{"min", "max", "step"}`, `{"min", "max",
     "num"}` (with `"scale": "log"`, `"type": "int"`), or `{"min", "max"}` for random search."""
     seeds: int | list[Seed] | None = None

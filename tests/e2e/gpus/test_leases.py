@@ -163,7 +163,7 @@ def test_a_command_that_names_its_device_waits_for_that_one(server: ServerProces
     sweep = server.sweep()
     command = f"CUDA_VISIBLE_DEVICES=2 bash -c '{UNTIL_TOLD}'"
     first = server.run(sweep, command)
-    assert [warning["code"] for warning in first["warnings"]] == ["cuda_visible_devices"]
+    assert [warning["code"] for warning in first["warnings"]] == ["cuda_visible_devices", "R111"]
     assert running(server, first["id"])["devices"] == [uuid(2)]
     second = server.run(sweep, "CUDA_VISIBLE_DEVICES=2 sh -c 'echo $CUDA_VISIBLE_DEVICES'")
     assert first["id"] in waiting(server, second["id"])

@@ -1,6 +1,5 @@
 """What lint says of a command stands in the answer to whoever makes something of it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,7 @@ from typing import Any
 import pytest
 
 from tallystick.api import scripts
-from tallystick.api.scripts import KEPT, KEPT_SECONDS, NotReadYet, Scripts, read_script
-from tallystick.shell.verdicts import MOST_SCRIPT_BYTES
+from tallystick.api.scripts import KEPT, KEPT_SECONDS, NotReadYet, Scripts
 from tests.unit.api.in_process import SESSION, Api, build_api
 
 SCRIPT = "import random\nprint(random.random())\n"
@@ -118,12 +116,3 @@ def test_no_more_scripts_are_kept_than_there_is_room_for() -> None:
     with pytest.raises(NotReadYet):
         lately.known("0")
     assert lately.known(str(KEPT)) == b""
-
-
-def test_only_the_beginning_of_a_plain_file_is_a_script(tmp_path: Path) -> None:
-    plain, pipe = tmp_path / "t.py", tmp_path / "pipe"
-    plain.write_bytes(b"x" * (MOST_SCRIPT_BYTES + 5))
-    os.mkfifo(pipe)
-    assert read_script(str(plain)) == b"x" * MOST_SCRIPT_BYTES
-    for other in (pipe, tmp_path, tmp_path / "absent", "/dev/zero", "a\0b"):
-        assert read_script(str(other)) is None, other
