@@ -23,7 +23,7 @@ MODULES = tuple(
 TESTS = tuple(
     Module.load(file, root=REPOSITORY)
     for file in sorted((REPOSITORY / "tests").rglob("*.py"))
-    if "__pycache__" not in file.parts
+    if "__pycache__" not in file.parts and REPOSITORY / "tests/corpus/project" not in file.parents
 )
 
 Rule = Callable[[Module], Iterator[Finding]]

@@ -34,7 +34,9 @@ MOST_CALLS: Final = 20
 _AROUND: Final = Around()
 _TRIAL: Final = re.compile(
     r"\b(?:re-?train|train|fine-?tune|evaluate|benchmark|ablat(?:e|ion)|sweep over|grid[- ]search|"
-    r"hyper-?parameters?|tune|run (?:the |an? |all )?(?:experiments?|sweep|grid|baselines?|seeds?)|"
+    r"hyper-?parameters?|tune|run (?:(?:the|an?|all|each|both|these|those|more|new|full|final|"
+    r"other|remaining|different|random|training|two|three|four|five|ten|[0-9]+) ){0,3}(?:"
+    r"experiments?|sweep|grid|baselines?|seeds?|trials?|ablations?|config(?:uration)?s?|epochs?)|"
     r"try (?:out )?(?:different|several|[0-9]+))\w*",
     re.IGNORECASE,
 )
@@ -50,6 +52,8 @@ _ABOUT_CODE: Final = re.compile(
     r"do not|don't|never|no\b|without)\w*\b",
     re.IGNORECASE,
 )
+_OF_RESULTS: Final = re.compile(r"[\w./*-]*\.(?:log|txt|csv|tsv|json|jsonl|md|png|pdf|svg)\b")
+"""Files that trials left behind, or texts: to name one is not to ask for a trial."""
 _NAMED: Final = re.compile(
     r"train|tune|eval|bench|sweep|grid|ablat|experiment|search|seed|epoch", re.IGNORECASE
 )
@@ -106,7 +110,12 @@ def check(
     """Look at a plan, of one of `KINDS`, by default told from name and text; never raises."""
     found: list[PlanFinding] = []
     first: Part | None = None
+    registering = 0
     for part in parts(text, kind if kind in KINDS else kind_of(text, name)):
+        if part.kind == "prose" and _RUN.search(part.text):
+            registering = part.line
+        if part.kind == "inline" and part.line == registering:
+            continue  # the command that this line registers
         findings = list(_of(part, around))
         found += findings
         if first is None and (findings or (part.kind == "prose" and _speaks_of_trials(part.text))):
@@ -237,7 +246,7 @@ def _nameless(text: str) -> Iterator[PlanFinding]:
 
 def _speaks_of_trials(line: str) -> bool:
     """Whether a line of prose asks for trials, and not for code about them."""
-    bare = line.strip()
+    bare = _OF_RESULTS.sub("", line.strip())
     if _ABOUT_CODE.match(bare) or not _TRIAL.search(bare):
         return False
     return len({match[0].lower() for match in _OBJECT.finditer(bare)}) > 0

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tallystick.shell.plans import CODES, check
+from tests.corpus.load import CORPUS, Entry, read
 
 NEEDS_NONE = {
     "empty": "",
@@ -137,3 +138,20 @@ def test_tasks_of_agents_have_the_line_of_their_item() -> None:
 )
 def test_a_plan_that_is_broken_is_no_error(text: str) -> None:
     check(text)
+
+
+SAMPLES = read(CORPUS / "plans.txt")
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.label}: {sample.name}")
+def test_a_plan_is_judged_as_a_person_judges_it(sample: Entry) -> None:
+    report = check(sample.text)
+    assert report.compliant == (sample.label != "beside"), report.findings
+    if sample.label != "beside":
+        assert report.needs_experiments == (sample.label == "registered")
+
+
+def test_there_are_forty_labelled_plans_of_every_kind() -> None:
+    assert len(SAMPLES) >= 40
+    assert {sample.label for sample in SAMPLES} == {"free", "registered", "beside"}
+    assert len({sample.text for sample in SAMPLES}) == len(SAMPLES)
