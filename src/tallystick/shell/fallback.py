@@ -6,7 +6,7 @@ what is read here is never `exact`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tallystick.shell.heredocs import Cut
@@ -32,7 +32,7 @@ def read(text: str, document: Cut, *, most: int) -> Parsed:
         if len(commands) >= most:
             break
         commands.append(command)
-    commands += _substituted(commands, most - len(commands))
+    commands += _substituted(tuple(commands), most - len(commands))
     whole = (Statement("other", (0, len(text))),) if commands else ()
     return Parsed(
         tuple(commands), whole, exact=False, has_error=False, documents=document.documents,
@@ -40,8 +40,8 @@ def read(text: str, document: Cut, *, most: int) -> Parsed:
     )  # fmt: skip
 
 
-def _substituted(commands: list[Command], most: int) -> Iterator[Command]:
-    """The commands in substitutions of words, two deep, at the place of the command around them."""
+def _substituted(commands: Sequence[Command], most: int) -> Iterator[Command]:
+    """The commands in substitutions of words, at the place of the command around them."""
     found = 0
     for inner, around in _texts(commands):
         for command in _Reader(inner, Cut(inner, ())).commands():
@@ -51,7 +51,7 @@ def _substituted(commands: list[Command], most: int) -> Iterator[Command]:
             yield command._replace(span=around, subshell=around, in_substitution=True)
 
 
-def _texts(commands: list[Command]) -> Iterator[tuple[str, Span]]:
+def _texts(commands: Sequence[Command]) -> Iterator[tuple[str, Span]]:
     """The texts of substitutions, with the place of the command around each."""
     for command in commands:
         words = [*command.words, *(each.value for each in command.assigned)]
@@ -103,7 +103,7 @@ class _Reader:
         end = words[-1].span[1] if words else assigned[-1].value.span[1]
         yield Command(
             tuple(words), (start, end), tuple(assigned), reads.stdin, reads.word, reads.file,
-            background=operator == "&", piped_from=self._previous,
+            reads.into, reads.appends, background=operator == "&", piped_from=self._previous,
         )  # fmt: skip
         self._previous = self._count if operator in {"|", "|&"} else None
         self._count += 1
@@ -126,13 +126,16 @@ class _Reader:
             return
         word = self._word()
         document = self._documents.get(at + len(written) - len(operator))
+        fed = Reads(into=self._reads.into, appends=self._reads.appends)
         if document is not None:
-            self._reads = Reads(stdin=document.text)
+            self._reads = fed._replace(stdin=document.text)
         elif operator == "<<<":
             known = word.text is not None
-            self._reads = Reads(stdin=f"{word.text}\n") if known else Reads(word=word)
+            self._reads = fed._replace(stdin=f"{word.text}\n") if known else fed._replace(word=word)
         elif operator == "<":
-            self._reads = Reads(file=word)
+            self._reads = fed._replace(file=word)
+        elif operator.strip("&|") in {">", ">>"} and written[:1] not in "023456789":
+            self._reads = self._reads._replace(into=word, appends=">>" in operator)
 
 
 def _assignment(word: Word) -> Assignment:

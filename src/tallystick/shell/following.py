@@ -10,8 +10,14 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from typing import Final, NamedTuple
 
-from tallystick.shell.names import speaks_of_runs, speaks_of_training, stem
-from tallystick.shell.programs import TOOLS
+from tallystick.shell.names import (
+    option_of_training,
+    speaks_of_runs,
+    speaks_of_training,
+    stem,
+    verb_of_training,
+)
+from tallystick.shell.programs import SHELLS, TOOLS
 from tallystick.shell.recognize import recognize, text_speaks_of_training
 from tallystick.shell.scene import Scene
 from tallystick.shell.steps import (
@@ -41,6 +47,7 @@ _MOST_VALUES: Final = 24
 _DECLARING: Final = frozenset(
     {"export", "declare", "typeset", "local", "readonly", "unset", "set", "shift", "return", "exit"}
 )
+_LEAVING: Final = frozenset({"tee", "cp", "mv"})
 _MOVING: Final = frozenset({"cd", "pushd", "popd", "chdir"})
 _STRENGTH: Final = {Verdict.UTILITY: 0, Verdict.UNKNOWN: 1, Verdict.EXPERIMENT: 2}
 _PYTHON_LINE: Final = ("python", "uv run", "pypy")
@@ -155,6 +162,8 @@ def _follow_resolved(command: Command, parsed: Parsed, scene: Scene) -> Outcome:
         inner = scene.inner(deeper=False)
         inner.assign(command.assigned)
         scene = inner
+    if command.into is not None or words[0] in _LEAVING:
+        scene.leave(words, command)
     if words[0] in parsed.functions:
         return _function(words, scene)
     return _follow_words(words, scene, _input(command, parsed, scene), "", 0)
@@ -250,7 +259,9 @@ def _follow_inner(step: Words, scene: Scene, stdin: Input, wrapped: int) -> Outc
     given = stdin if step.stdin else Input()
     found = _follow_words(step.words, scene, given, step.via, wrapped + 1).beyond(step.via)
     program = basename(step.words[0]) if step.words else ""
-    is_tool = program in TOOLS or found.found.reason != "nothing" or "--version" in step.words
+    is_tool = (
+        program in TOOLS | SHELLS or found.found.reason != "nothing" or "--version" in step.words
+    )
     if step.computes and found.found == NOTHING.found and not is_tool:
         said = f"{step.via} gives {shown(program)} processors of a cluster"
         return Outcome(unknown("launcher", said), via=(step.via,))
@@ -326,6 +337,9 @@ def _unreadable(step: Script, name: str) -> Found:
     if speaks_of_runs(stem(step.path)) or not is_known(stem(step.path)):
         reason = "shell_script" if step.language == "sh" or name.endswith(".sh") else "script"
         return unknown(reason, f"runs {name}, which cannot be read")
+    said = verb_of_training(step.words) or option_of_training(step.words)
+    if said and not step.language:
+        return unknown("script", f"runs {name} with {said}, and it cannot be read")
     return utility()
 
 

@@ -7,12 +7,13 @@ from tallystick.shell.steps import Found, basename, experiment, utility
 from tallystick.shell.wordlist import word_set
 
 ALWAYS: Final = word_set(
-    "autotrain bigcode-eval bsub clearml-task composer condor_submit condor_submit_dag deepspeed "
-    "evalplus.codegen evalplus.evaluate fairseq-generate fairseq-hydra-train fairseq-train "
-    "fairseq-validate helm-run horovodrun lighteval lm-eval lm_eval lm_eval_harness "
-    "mlx_lm.evaluate mlx_lm.fuse mlx_lm.lora mteb nequip-train nnUNet_train nnUNetv2_predict "
-    "nnUNetv2_train ns-eval ns-train onmt_train onmt_translate openfold_train papermill qsub "
-    "rl_zoo3 runipy sb3_train sbatch swebench t2t-trainer torchrun treon xtuner-train"
+    "autotrain bigcode-eval bsub clearml-task composer condor_submit condor_submit_dag darknet "
+    "deepspeed evalplus.codegen evalplus.evaluate fairseq-generate fairseq-hydra-train "
+    "fairseq-train fairseq-validate helm-run horovodrun lighteval lightgbm lm-eval lm_eval "
+    "lm_eval_harness luigi mlx_lm.evaluate mlx_lm.fuse mlx_lm.lora mteb nequip-train nnUNet_train "
+    "nnUNetv2_predict nnUNetv2_train ns-eval ns-train oaieval oarsub onmt_train onmt_translate "
+    "openfold_train papermill ploomber-engine qsub rl_zoo3 runipy sb3_train sbatch spark-submit "
+    "swebench t2t-trainer torchrun treon vw xgboost xtuner-train"
 )
 """Whatever their options are."""
 SUBCOMMANDS: Final = {
@@ -61,7 +62,8 @@ SUBCOMMANDS: Final = {
     "swift": ("sft", "pt", "rlhf", "eval"),
     "xtuner": ("train", "test"),
     "mim": ("train", "test", "gridsearch"),
-    "optuna": ("study optimize",),
+    "optuna": ("optimize", "study optimize"),
+    "fabric": ("run",),
     "jupyter": ("execute", "run"),
     "flwr": ("run",),
     "colossalai": ("run",),
@@ -92,6 +94,9 @@ _DRY: Final = {
     "qsub": frozenset({"-verify"}),
     "cargo": frozenset({"--no-run", "--list"}),
     "torchx": frozenset({"--dryrun"}),
+    "lm_eval": frozenset({"list", "--tasks=list", "ls"}),
+    "lm-eval": frozenset({"list", "--tasks=list", "ls"}),
+    "luigi": frozenset({"--deps"}),
     "guild": frozenset({"--test-sourcecode", "--print-cmd"}),
     "sky": frozenset({"--dryrun"}),
 }  # fmt: skip
@@ -108,7 +113,7 @@ def launched(words: Sequence[str]) -> Found | None:
         return utility(f"{written} only answers a question here")
     if name == "jupyter":
         return experiment("notebook", f"{written} executes a notebook")
-    if name in {"papermill", "runipy", "treon"}:
+    if name in {"papermill", "runipy", "treon", "ploomber-engine"}:
         return experiment("notebook", f"{name} executes a notebook")
     return experiment("launcher", f"{written} starts an experiment")
 

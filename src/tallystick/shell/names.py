@@ -18,6 +18,9 @@ _STRONG: Final = re.compile(
 )
 _RUNS: Final = re.compile(r"runs?|launch\w*|grids?|jobs?|infer\w*|predict\w*|simulat\w*|repro\w*|"
                           r"reproduce|submit|experiment\w*|seeds?|trials?|lora|fit")  # fmt: skip
+_VERBS: Final = frozenset(
+    {"train", "fit", "finetune", "fine-tune", "pretrain", "evaluate", "benchmark", "train-test"}
+)
 _OPTION: Final = re.compile(
     r"--?(?:num[-_]?)?(?:train[-_]?)?(?:max[-_]?)?(?:n[-_]?)?epochs?|--lr|--learning[-_]rate|"
     r"--(?:per[-_]device[-_])?(?:train[-_]|eval[-_]|global[-_]|micro[-_])?(?:mini[-_]?)?"
@@ -48,6 +51,12 @@ def speaks_of_runs(name: str) -> bool:
     """
     found = parts(name)
     return any(_STRONG.fullmatch(part) or _RUNS.fullmatch(part) for part in found)
+
+
+def verb_of_training(words: Sequence[str]) -> str | None:
+    """The subcommand among the first words that trains: `catboost fit`, `detector train`."""
+    plain = [word for word in words if not word.startswith("-")]
+    return next((word for word in plain[:3] if word in _VERBS), None)
 
 
 def option_of_training(words: Sequence[str]) -> str | None:

@@ -41,7 +41,7 @@ MOST_GRAMMAR: Final = 20_000
 """What is longer is split by hand: the grammar takes seconds for some texts of a hundred thousand
 characters, and nobody writes a command of twenty thousand.
 """
-MOST_COMMANDS: Final = 5_000
+MOST_COMMANDS: Final = 2_000
 _DEEPEST: Final = 3
 """Substitutions in here-documents in substitutions in here-documents."""
 _NOT_PLAIN: Final = re.compile(r"[^\t\n\x20-\x7e]")

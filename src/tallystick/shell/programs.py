@@ -35,11 +35,11 @@ TOOLS: Final = word_set(
     "sinfo size skopeo sky sleep smartctl socat sort sphinx-build split sprio sqlite3 squeue "
     "sreport ss sshare sstat stat streamlit strings strip stty sum sw_vers swapon syft sync "
     "sysctl systemctl tac tail tar tee telnet tensorboard terraform test tig timedatectl tldr "
-    "tmux tokei top touch tox-ini tput tr tree trivy true truncate tsort tty twine type typeset "
-    "ulimit umask unalias uname unexpand uniq unlink unset unxz unzip update-alternatives uptime "
-    "users uv uvicorn vale vdir vi vim vllm vmstat w wait wandb watchman wc wget where whereis "
-    "which who whoami xdg-open xmllint xxd xz yamllint yarn yes yq yum zcat zellij zip zless "
-    "zoxide zstd zstdcat"
+    "tmux tokei top touch tox-ini tput tr tree trivy true truncate tsort tty tune twine type "
+    "typeset ulimit umask unalias uname unexpand uniq unlink unset unxz unzip update-alternatives "
+    "uptime users uv uvicorn vale vdir vi vim vllm vmstat w wait wandb watchman wc wget where "
+    "whereis which who whoami xdg-open xmllint xxd xz yamllint yarn yes yq yum zcat zellij zip "
+    "zless zoxide zstd zstdcat"
 )
 """Their names and options are not looked at."""
 TESTS: Final = word_set("pytest py.test tox nox nosetests nose2 ptw pytest-watch")

@@ -8,6 +8,7 @@ rate) must meet (`python_weight.py`). The names themselves stand in `python_sign
 import ast
 import re
 import warnings
+from collections.abc import Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -32,6 +33,11 @@ MOST_CHARACTERS: Final = 262_144
 """Longer text is no program that people write."""
 MOST_NODES: Final = 60_000
 """Of a syntax tree; a longer one is looked at so far."""
+
+
+_TIMERS: Final = frozenset(
+    {"perf_counter", "timeit", "Timer", "repeat", "do_bench", "perf_counter_ns"}
+)
 
 
 class Local(NamedTuple):
@@ -97,6 +103,7 @@ class _Looker:
         self._settings: set[str] = set()
         self._options: dict[str, None] = {}
         self._imports: list[Local] = []
+        self._renamed: dict[str, str] = {}
         self._called: set[str] = set()
         self._commands: list[tuple[str, ...] | str] = []
         self._starts = False
@@ -129,8 +136,10 @@ class _Looker:
             case ast.Import(names=names):
                 for alias in names:
                     self._import(alias.name, (), 0)
+                self._rename(names)
             case ast.ImportFrom(module=module, names=names, level=level):
                 self._import(module or "", tuple(alias.name for alias in names), level)
+                self._rename(names)
             case ast.Call():
                 self._call(node)
             case ast.For(target=target, iter=over):
@@ -151,6 +160,10 @@ class _Looker:
         else:
             self._imports.append(Local(module, names, level))
 
+    def _rename(self, names: Sequence[ast.alias]) -> None:
+        """`import subprocess as s`, `from m import cross_val_score as c`."""
+        self._renamed |= {each.asname: each.name for each in names if each.asname}
+
     def _loop(self, target: ast.expr, over: ast.expr) -> None:
         """A loop over epochs, by the name of its variable or of what it counts to."""
         targets = {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
@@ -161,7 +174,8 @@ class _Looker:
 
     def _call(self, node: ast.Call) -> None:
         """A call, by its name and its receiver."""
-        dotted = _dotted(node.func)
+        first, dot, rest = _dotted(node.func).partition(".")
+        dotted = self._renamed.get(first, first) + dot + rest
         name = dotted.rpartition(".")[2]
         receiver = dotted[: -len(name) - 1].rpartition(".")[2].lower()
         self._called.add(name)
@@ -177,7 +191,7 @@ class _Looker:
             self._other_code(node, name)
         elif name in STARTERS and _starts(dotted):
             self._start(node)
-        elif name in {"perf_counter", "timeit", "Timer", "repeat", "do_bench", "perf_counter_ns"}:
+        elif name in _TIMERS or dotted == "time.time":
             self._times = True
 
     def _method(self, node: ast.Call, dotted: str, name: str, receiver: str) -> None:

@@ -22,13 +22,13 @@ _SUSPECT: Final = re.compile(
 def weigh(found: Signs | None, text: str, *, name: str, reason: str) -> Found | None:
     """The verdict that the signs of a text allow; None when it has no sign of an experiment.
 
-    `name` is what to call it; a file's name counts as a weak sign when the file does something.
+    `name` is what to call it; a file's name counts as a weak sign, even of a file that does nothing
+    yet: it may be written between the judgement and the start.
     """
     if found is None:
         return _by_eye(text, name, reason)
-    if not found.runs:
-        return None
-    return _certain(found, name, reason) or _doubtful(found, name, reason)
+    said = _certain(found, name, reason) or _doubtful(found, name, reason) if found.runs else None
+    return said or _named(found, name, reason)
 
 
 def _by_eye(text: str, name: str, reason: str) -> Found | None:
@@ -75,6 +75,11 @@ def _doubtful(found: Signs, name: str, reason: str) -> Found | None:
         return unknown(reason, f"runs {name}, which loops over epochs, episodes or trials")
     if found.times and set(found.learning) & BACKENDS:
         return unknown(reason, f"runs {name}, which measures the time of {learning}")
+    return None
+
+
+def _named(found: Signs, name: str, reason: str) -> Found | None:
+    """The name of a file that draws nothing."""
     if reason != "inline_code" and speaks_of_training(name.rsplit("/", 1)[-1]) and not found.draws:
         return unknown(reason, f"runs {name}, whose name speaks of an experiment")
     return None

@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tallystick.shell.launchers import launched
-from tallystick.shell.names import option_of_training, speaks_of_runs, speaks_of_training, stem
+from tallystick.shell.names import (
+    option_of_training,
+    speaks_of_runs,
+    speaks_of_training,
+    stem,
+    verb_of_training,
+)
 from tallystick.shell.programs import COMPILED_RUNS, LANGUAGES, OURS, SHELLS, TESTS, TOOLS
 from tallystick.shell.python_words import (
     RUNNERS,
@@ -44,6 +50,14 @@ _SCRIPT: Final = re.compile(r".*\.(?:py|pyw|sh|bash|zsh|ksh|slurm|sbatch|job|ipy
 _CALLS: Final = re.compile(
     r"(?:system|popen|exec|execSync|spawn|qx|run)\s*\(?\s*[\"'`{]([^\"'`}]+)"
 )
+_LANGUAGE_VALUES: Final = {
+    "julia": frozenset({"-t", "--threads", "-p", "-L", "--load", "-J", "-H"}),
+    "java": frozenset({"-cp", "-classpath", "--class-path", "-p", "--module-path"}),
+    "node": frozenset({"-r", "--require", "--import"}),
+}
+_BY_NAME: Final = frozenset({"matlab", "octave", "octave-cli"})
+"""Languages whose code is a few names of scripts."""
+_CALLED: Final = re.compile(r"[A-Za-z]\w*")
 _OPEN_PROGRAM: Final = re.compile(r"\0[^\0]*\0")
 _HARMLESS_VARIABLES: Final = word_set(
     "EDITOR VISUAL PAGER BROWSER SUDO GIT CC CXX MAKE CURL DOCKER COMPOSE KUBECTL NPM NODE RM SED "
@@ -121,10 +135,8 @@ def _named_program(name: str, words: Sequence[str]) -> Found:
         return utility(f"{shown(name)} only answers a question")
     if " " not in name and speaks_of_training(name):
         return unknown("program", f"runs {shown(name)}, whose name speaks of an experiment")
-    option = option_of_training(words[1:])
-    if option is not None:
-        return unknown("program", f"runs {shown(name)} with {option}")
-    return utility()
+    said = verb_of_training(words[1:]) or option_of_training(words[1:])
+    return unknown("program", f"runs {shown(name)} with {said}") if said else utility()
 
 
 def _shell(name: str, words: Sequence[str], stdin: Input) -> list[Step] | None:
@@ -214,6 +226,7 @@ def _open_program(words: Sequence[str], stdin: Input, *, tests_are_runs: bool) -
 def _language(name: str, words: Sequence[str]) -> list[Step] | None:
     """Another language: code behind its option, or a script."""
     options = LANGUAGES[name]
+    words = _without_values(name, words)
     for place, word in enumerate(words[1:], start=1):
         option, _, value = word.partition("=")
         joined = name == "perl" and re.fullmatch(r"-[a-z0-9]*e", word)
@@ -234,10 +247,19 @@ def _language(name: str, words: Sequence[str]) -> list[Step] | None:
     return [Script(plain[0], "text", tuple(plain[1:]))] if plain else [utility()]
 
 
+def _without_values(name: str, words: Sequence[str]) -> Sequence[str]:
+    """The words without those that are values of options: `julia -t 4 run.jl`."""
+    valued = _LANGUAGE_VALUES.get(name, frozenset())
+    return [
+        word for place, word in enumerate(words) if place == 0 or words[place - 1] not in valued
+    ]
+
+
 def _in_language(name: str, code: str) -> list[Step]:
     """Code in another language: what it starts, and whether it speaks of training."""
     steps: list[Step] = [Text(each, name) for each in _CALLS.findall(code)[:20]]
-    if name not in {"awk", "gawk", "perl"} and text_speaks_of_training(code):
+    named = name in _BY_NAME and any(map(speaks_of_runs, _CALLED.findall(code)))
+    if name not in {"awk", "gawk", "perl"} and (named or text_speaks_of_training(code)):
         steps.append(unknown("inline_code", f"runs {name} code that speaks of training"))
     return steps or [utility()]
 

@@ -17,11 +17,11 @@ from tallystick.shell.verdicts import MOST_SCRIPT_BYTES, Around, Rules
 
 MOST_FILES: Final = 100
 """So many scripts and modules are read for one command line."""
-MOST_LOOKS: Final = 20_000
+MOST_LOOKS: Final = 6_000
 """So many commands are looked at, those in scripts and loops included."""
-MOST_CHARACTERS: Final = 2_000_000
+MOST_CHARACTERS: Final = 600_000
 """So much shell text is parsed, the same text again for each value of a loop."""
-_MOST_SUBSTITUTED: Final = 65_536
+_MOST_SUBSTITUTED: Final = 32_768
 _LONGEST_VALUE: Final = 65_536
 _DEEPEST_SUBSTITUTION: Final = 12
 _PRINTING: Final = re.compile(
@@ -30,6 +30,7 @@ _PRINTING: Final = re.compile(
 _BINARY: Final = b"\0"
 _BLANK: Final = re.compile(r"[ \t\n]+")
 _PARAMETERS: Final = re.compile(r"[0-9]+|[@*]")
+_WRITERS: Final = frozenset({"cat", "echo", "printf"})
 _QUESTIONS: Final = frozenset({"which", "command", "type", "whereis"})
 
 Value = str | tuple[str, ...]
@@ -43,6 +44,8 @@ class Budget:
         self.rules = rules
         self.open: set[str] = set()
         """The scripts that are being read: one that runs itself is not read again."""
+        self.written: dict[str, str | None] = {}
+        """Files that the command line itself writes; None for a content that is not certain."""
         self._files = MOST_FILES
         self._looks = MOST_LOOKS
         self._characters = MOST_CHARACTERS
@@ -59,6 +62,8 @@ class Budget:
 
     def read(self, path: str) -> str | None:
         """A text file; None for what is absent, unreadable or binary."""
+        if path in self.written:
+            return self.written[path]
         if self._files <= 0:
             return None
         self._files -= 1
@@ -94,6 +99,7 @@ class Scene:
         self.remote = remote
         self.depth = depth
         self.variables: dict[str, Value] = {}
+        self._pushed: list[str | None] = []
         self._left: list[tuple[Span, str | None, dict[str, Value]]] = []
 
     def inner(
@@ -131,12 +137,34 @@ class Scene:
         path = None if self.remote else self.path(word)
         return None if path is None else self.budget.read(path)
 
+    def leave(self, words: Sequence[str], command: Command) -> None:
+        """Remember what a command writes: a script may be written and run by one line."""
+        if self.remote:
+            return
+        into = [] if command.into is None else [" ".join(self.resolve(command.into))]
+        text = self.printed(words, command) if words[0] in _WRITERS else None
+        plain = [word for word in words[1:] if not word.startswith("-")]
+        if words[0] == "tee":
+            into, text = plain, command.stdin
+        elif words[0] in {"cp", "mv"} and len(plain) == 2 and self.path(plain[0]):
+            into, text = plain[1:], self.read(plain[0])
+        appends = command.appends or (words[0] == "tee" and "-a" in words)
+        for path in filter(None, map(self.path, into)):
+            before = (self.budget.read(path) or "") if appends and text is not None else ""
+            self.budget.written[path] = (
+                None if text is None else (before + text)[:MOST_SCRIPT_BYTES]
+            )
+
     def change(self, words: Sequence[str]) -> None:
         """`cd`, `pushd`, `popd`."""
         to = [word for word in words[1:] if word not in {"-P", "-L", "--", "-q"}]
-        if words[0] == "popd" or to[:1] == ["-"]:
-            self.cwd = None if words[0] == "cd" else self.cwd
+        if words[0] == "popd":
+            self.cwd = self._pushed.pop() if self._pushed else None
+        elif to[:1] == ["-"]:
+            self.cwd = None
         else:
+            if words[0] == "pushd":
+                self._pushed.append(self.cwd)
             self.cwd = self.path(to[0]) if to else (self.budget.around.home or None)
 
     def assign(self, assigned: Sequence[Assignment]) -> None:

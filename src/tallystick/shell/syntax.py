@@ -47,6 +47,10 @@ class Command(NamedTuple):
     """The here-string as a word, when an expansion decides it."""
     stdin_file: Word | None = None
     """What `< FILE` names."""
+    into: Word | None = None
+    """What `> FILE` names, the last one."""
+    appends: bool = False
+    """Whether it is `>> FILE`."""
     background: bool = False
     in_substitution: bool = False
     subshell: Span | None = None
@@ -114,8 +118,13 @@ class Parsed(NamedTuple):
 
 
 class Reads(NamedTuple):
-    """Where a command's standard input comes from, when its line says so."""
+    """Where a command's standard input comes from, and where its output goes, if it is said."""
 
     stdin: str | None = None
     word: Word | None = None
     file: Word | None = None
+    into: Word | None = None
+    """Where its output goes."""
+    appends: bool = False
+    behind: tuple[Word, ...] = ()
+    """Words of the command that stand behind the redirection."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _COMMANDS: Final = frozenset({"command", "declaration_command", "unset_command"})
 _REDIRECTIONS: Final = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
+_OUTPUTS: Final = frozenset({">", ">>", ">|", "&>", "&>>"})
 _SUBSTITUTIONS: Final = frozenset({"command_substitution", "process_substitution"})
 _CONTINUES: Final = frozenset({"list", "pipeline", "negated_command"})
 
@@ -153,16 +154,19 @@ class _Walk:
                 assigned.append(self._assignment(child))
                 inside += [(each, frame) for each in child.children]
             elif child.type in _REDIRECTIONS:
-                reads = self._input(child) or reads
+                reads = self._redirect(child, reads)
                 inside.append((child, frame))
             elif child.type == "ERROR":
                 inside.append((child, frame))
             else:
                 words.append(self.words.of(child))
                 inside.append((child, frame))
+        start, end = _span(node)
+        end = max([end, *(word.span[1] for word in reads.behind)])
         command = Command(
-            tuple(words), _span(node), tuple(assigned), reads.stdin, reads.word, reads.file
-        )
+            (*words, *reads.behind), (start, end), tuple(assigned), reads.stdin, reads.word,
+            reads.file, reads.into, reads.appends,
+        )  # fmt: skip
         self._add(command, frame)
         plain = frame._replace(reads=Reads())
         self._stack += [(child, plain) for child, _ in reversed(inside) if child.child_count]
@@ -187,6 +191,22 @@ class _Walk:
             items = tuple(self.words.of(child) for child in value.named_children)
         return Assignment(self.words.of(name).raw if name else "", given, items)
 
+    def _redirect(self, node: "Node", before: Reads) -> Reads:
+        """What is known of input and output with one redirection more."""
+        given = self._input(node)
+        if given is not None:
+            before = before._replace(stdin=given.stdin, word=given.word, file=given.file)
+        for each in (node, *node.children):  # behind a here-document they stand inside of it
+            operator = next((child for child in each.children if not child.is_named), None)
+            if each.type != "file_redirect" or operator is None:
+                continue
+            # The grammar takes every word up to the end of the command for a destination.
+            named = [self.words.of(child) for child in each.children_by_field_name("destination")]
+            before = before._replace(behind=(*before.behind, *named[1:]))
+            if named and operator.type in _OUTPUTS and each.children[0].type != "file_descriptor":
+                before = before._replace(into=named[0], appends=">>" in operator.type)
+        return before
+
     def _input(self, node: "Node") -> Reads | None:
         """What a redirection feeds to the command; None for an output."""
         children = node.children
@@ -197,23 +217,26 @@ class _Walk:
         document = self._documents.get(operator.start_byte)
         if document is not None:
             return Reads(stdin=document.text)
-        if not children[-1].is_named:
+        named = [child for child in children if child.is_named and child.type != "file_descriptor"]
+        if not named:
             return None
-        word = self.words.of(children[-1])
+        word = self.words.of(named[0])
         if operator.type == "<<<":
             return Reads(stdin=word.text + "\n") if word.text is not None else Reads(word=word)
         return Reads(file=word) if operator.type == "<" else None
 
     def _redirected(self, node: "Node") -> None:
-        """Its input belongs to the last command of a list or pipeline, else to all of a group."""
+        """They belong to the last command of a list or pipeline, else to all of a group."""
         body = node.child_by_field_name("body")
-        found = [self._input(child) for child in node.children if child.type in _REDIRECTIONS]
-        inputs = [each for each in found if each is not None]
-        if body is None or not inputs:
+        reads = Reads()
+        for child in node.children:
+            if child.type in _REDIRECTIONS:
+                reads = self._redirect(child, reads)
+        if body is None or reads == Reads():
             return
         while body.type in _CONTINUES and body.named_children:
             body = body.named_children[-1]
-        self._reads[body.id] = inputs[-1]
+        self._reads[body.id] = reads
 
     def _function(self, node: "Node") -> None:
         """The name of a function."""

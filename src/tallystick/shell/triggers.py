@@ -34,29 +34,30 @@ _SETTINGS = re.compile(
     r"base.model|model.name|benchmark|(?:lr|seed)=",
     re.IGNORECASE,
 )
+_VERBS = re.compile(r"\b(?:train|fit|fine-?tune|pretrain|evaluate|benchmark)\b")
 _NAMED_LIKE_STEMS = frozenset(["export", "expand", "expr", "history", "copy"])
 _QUOTING = {ord(letter): None for letter in "'\"\\"}
 _WORDS = _word_set(
     "IPython R Rscript ant aprun ash at austin autossh autotrain awk aws-vault bash batch bsub "
     "builtin bun bunx busybox cProfile caffeinate cgexec chronic chroot chrt clearml-task clush "
     "command composer compute-sanitizer condor_submit condor_submit_dag coproc coverage cpulimit "
-    "crontab cuda-memcheck dash dbus-run-session debugpy deepspeed deno doas doit dotenv dotenvx "
-    "dumb-init duty earthly elixir entr env envdir exec expect fab fairseq-generate "
+    "crontab cuda-memcheck darknet dash dbus-run-session debugpy deepspeed deno doas doit dotenv "
+    "dotenvx dumb-init duty earthly elixir entr env envdir exec expect fab fairseq-generate "
     "fairseq-validate fd fdfind fil-profile filprofiler firejail fish flock for gawk gdb gfind "
     "gmake go-task gosu groovy gtime gtimeout heaptrack helm-run horovodrun hunter hyperfine "
-    "ibrun inv invoke ionice ipdb java jsrun julia just kernprof ksh lake lighteval line_profiler "
-    "littler lm-eval lm_eval lm_eval_harness ltrace lua luajit mage make mask matlab "
-    "memory_profiler memray mingw32-make mksh moon mosh mpiexec mpirun mteb ncu nequip-train nice "
-    "nix-shell nnUNetv2_predict nocache node nodejs nohup nose2 nosetests nox npx ns-train "
-    "numactl nvprof nx octave octave-cli onmt_translate openfold_train orterun osascript "
-    "papermill parallel pdb pdm pdsh perl php pnpx poe prlimit profile proxychains proxychains4 "
-    "prun ptw pudb qsub r rake rbash redo remake retry rl_zoo3 rlwrap ruby runhaskell runipy "
-    "runpy runuser salloc sas sbatch scala scalene scons screen script select sem setarch setpriv "
-    "setsid sh snakemake snoop source srun ssh ssh-agent sshpass stata stdbuf strace su sudo "
-    "swift systemd-inhibit systemd-run task taskset tclsh th time timeout tini torchrun torsocks "
-    "tox trace trace-cmd trap treon ts ts-node tsp tsx turbo tusk unbuffer unshare uvx valgrind "
-    "vglrun viztracer watch watchexec watchmedo with-contenv wolframscript xargs xvfb-run zellij "
-    "zsh"
+    "ibrun inv invoke ionice ipdb java jsrun julia just kernprof ksh lake lighteval lightgbm "
+    "line_profiler littler lm-eval lm_eval lm_eval_harness ltrace lua luajit luigi mage make mask "
+    "matlab memory_profiler memray mingw32-make mksh moon mosh mpiexec mpirun mteb ncu "
+    "nequip-train nice nix-shell nnUNetv2_predict nocache node nodejs nohup nose2 nosetests nox "
+    "npx ns-train numactl nvprof nx oaieval oarsub octave octave-cli onmt_translate "
+    "openfold_train orterun osascript papermill parallel pdb pdm pdsh perl php ploomber-engine "
+    "pnpx poe prlimit profile proxychains proxychains4 prun ptw pudb qsub r rake rbash redo "
+    "remake retry rl_zoo3 rlwrap ruby runhaskell runipy runpy runuser salloc sas sbatch scala "
+    "scalene scons screen script select sem setarch setpriv setsid sh snakemake snoop source "
+    "spark-submit srun ssh ssh-agent sshpass stata stdbuf strace su sudo swift systemd-inhibit "
+    "systemd-run task taskset tclsh th time timeout tini torchrun torsocks tox trace trace-cmd "
+    "trap treon ts ts-node tsp tsx turbo tusk unbuffer unshare uvx valgrind vglrun viztracer vw "
+    "watch watchexec watchmedo with-contenv wolframscript xargs xgboost xvfb-run zellij zsh"
 )
 _WITH = {
     "accelerate": "launch test", "allennlp": "train evaluate find-lr",
@@ -67,7 +68,8 @@ _WITH = {
     "colossalai": "run", "conda": "run", "det": "experiment e cmd", "direnv": "exec",
     "docker": "run exec create container compose up start", "docker-compose": "run exec up start",
     "doppler": "run", "dotnet": "run", "dstack": "run apply", "dvc": "repro exp experiments queue",
-    "enroot": "start", "evalscope": "eval perf", "find": "", "flwr": "run", "flytectl": "create",
+    "enroot": "start", "fabric": "run", "flux": "submit run alloc batch mini", "mprof": "run",
+    "evalscope": "eval perf", "find": "", "flwr": "run", "flytectl": "create",
     "gcloud": "ai ai-platform compute", "git": "bisect submodule rebase", "go": "run test",
     "gradle": "", "guild": "run", "hatch": "run", "infisical": "run",
     "inspect": "eval eval-set eval-retry", "jupyter": "nbconvert execute run",
@@ -79,7 +81,7 @@ _WITH = {
     "mvn": "", "nerdctl": "run exec", "nextflow": "run", "nimble": "run", "nix": "develop shell",
     "nnictl": "create resume", "npm": "exec run run-script rum test t start stop restart tst",
     "nsys": "profile launch start", "oc": "exec run rsh apply create replace", "op": "run",
-    "optuna": "study", "oumi": "", "paddle": "train", "perf": "stat record trace bench",
+    "optuna": "study optimize", "oumi": "", "paddle": "train", "perf": "stat record trace bench",
     "pipenv": "run", "pipx": "run", "pixi": "run", "pnpm": "", "podman": "run exec create up start",
     "podman-compose": "run exec up start", "poetry": "run", "polyaxon": "run",
     "prefect": "deployment",
@@ -106,7 +108,7 @@ def could_matter(command: str) -> bool:
     plain = command
     if "'" in command or '"' in command or "\\" in command:
         plain = command.replace("\\\n", "").translate(_QUOTING)
-    if _SETTINGS.search(plain):
+    if _SETTINGS.search(plain) or _VERBS.search(plain):
         return True
     return any(
         match[1] or _matters(match[2], match[3], plain, command)

@@ -25,6 +25,8 @@ from tallystick.shell.wordlist import word_set
 from tallystick.shell.wrappers import GLOBAL_VALUES, SUBCOMMANDS, WRAPPERS, Wrapper
 
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
+_READING: Final = re.compile(r"(?:ba|z|da|k)?sh(?: -[els]+)?(?: --?)?(?: .*)?")
+"""A shell that reads what it is fed."""
 _FILLED: Final = re.compile(r"\{[0-9]*[./%#]*\}")
 _NO_OPTIONS: Final[frozenset[str]] = frozenset()
 
@@ -362,9 +364,12 @@ def _nix_shell(words: Sequence[str], _: Input) -> list[Step]:
 def _ssh(words: Sequence[str], stdin: Input) -> list[Step] | None:
     """Without a command it is a shell there, which reads what we feed it."""
     found = _options(WRAPPERS["ssh"], words, 1)
-    if words[found.at :] or found.stops or stdin.text is None:
+    command = " ".join(words[found.at :]).split()
+    if found.stops or not stdin.is_given or (command and not _READING.fullmatch(" ".join(command))):
         return None
-    return [Text(stdin.text, "ssh", remote=True)]
+    if stdin.text is not None:
+        return [Text(stdin.text, "ssh", remote=True)]
+    return _fed(stdin, "ssh")
 
 
 _Special = Callable[[Sequence[str], Input], list[Step] | None]

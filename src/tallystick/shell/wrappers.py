@@ -118,6 +118,12 @@ _SRUN: Final = _wrapper(
     computes=True,
     bare_stop="--version --help --usage -V",
 )
+_FLUX: Final = _wrapper(
+    "-N --nodes -n --ntasks -c --cores-per-task -g --gpus-per-task -t --time-limit -q --queue -o "
+    "--setopt --job-name --output --error --env --urgency --bank",
+    directory="--cwd",
+    computes=True,
+)
 _MPI: Final = _wrapper(
     "-n -np -c -N -npernode -H -host --host -hostfile --hostfile -machinefile --machinefile "
     "-x -env -genv -wd -wdir --wd --wdir -bind-to --bind-to -map-by --map-by -rank-by --rank-by "
@@ -126,7 +132,7 @@ _MPI: Final = _wrapper(
     bare_stop="--version --help -V -h",
 )
 _TMUX_NEW: Final = _wrapper("-s -n -t -x -y -e -F -f", directory="-c", text=True)
-_TMUX_PANE: Final = _wrapper("-t -l -p -e -F", directory="-c", text=True)
+_TMUX_PANE: Final = _wrapper("-t -l -p -e -F -n", directory="-c", text=True)
 _NSYS: Final = _wrapper(
     "-o --output -t --trace -s --sample -c --capture-range -d --duration -y --delay --stats "
     "--force-overwrite -f -e --env-var -w --show-output -x --stop-on-exit --cuda-memory-usage "
@@ -295,6 +301,9 @@ SUBCOMMANDS: Final = {
              "run": _TMUX_PANE, "popup": _wrapper("-t -w -h -x -y -d -T", text=True),
              "display-popup": _wrapper("-t -w -h -x -y -d -T", text=True),
              "respawn-window": _TMUX_PANE, "if-shell": _TMUX_PANE, "if": _TMUX_PANE},
+    "flux": {"submit": _FLUX, "run": _FLUX, "alloc": _FLUX, "batch": _FLUX, "mini run": _FLUX,
+             "mini submit": _FLUX},
+    "mprof": {"run": _wrapper("-T --interval -o --output -t --timeout")},
     "zellij": {"run": _wrapper("-d -n --name", directory="--cwd", after_dashes=True)},
     "nsys": {"profile": _NSYS, "launch": _NSYS, "start": _NSYS},
     "perf": {"stat": _wrapper("-e --event -r --repeat -o --output -p --pid -x"),

@@ -1,0 +1,4 @@
+set -e
+ruff format --check .
+mypy src
+pytest -q

@@ -1,0 +1,2 @@
+export PYTHONPATH=.
+export HF_HOME=/tmp/hf

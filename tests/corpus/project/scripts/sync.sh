@@ -1,0 +1,1 @@
+rsync -av results/ backup:/srv/results/

@@ -1,0 +1,3 @@
+from transformers import Trainer, TrainingArguments
+
+Trainer(model=None, args=TrainingArguments("out", num_train_epochs=1)).train()

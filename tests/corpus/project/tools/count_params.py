@@ -1,0 +1,3 @@
+from src.models.net import Net
+
+print(sum(each.numel() for each in Net().parameters()))
