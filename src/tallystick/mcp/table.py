@@ -15,6 +15,7 @@ from mcp_types import ToolAnnotations
 from tallystick.mcp import arguments, tools
 from tallystick.mcp.answers import (
     Answer,
+    BriefAnswer,
     HelpPage,
     RunAnswer,
     RunList,
@@ -88,6 +89,7 @@ TOOLS: Final[Mapping[str, Tool]] = dict(
         _tool("list_runs", arguments.ListRuns, RunList, tools.list_runs, READS),
         _tool("get_sweep", arguments.GetSweep, SweepAnswer, tools.get_sweep, READS),
         _tool("stop_run", arguments.StopRun, Stopped, stop_run, ENDS),
+        _tool("get_brief", arguments.GetBrief, BriefAnswer, tools.get_brief, READS),
         _tool("tally_help", arguments.TallyHelp, HelpPage, _help, READS),
         _tool("create_run", arguments.CreateRun, RunAnswer, tools.create_run, CREATES),
         _tool("start_run", arguments.StartRun, RunAnswer, tools.start_run, REPEATS),

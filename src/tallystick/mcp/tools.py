@@ -8,10 +8,18 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any
 
-from tallystick.errors import InvalidError
+from tallystick.errors import InvalidError, NotFoundError
 from tallystick.mcp import arguments
 from tallystick.mcp.about import about_run, about_sweep, call, wait_for
-from tallystick.mcp.answers import ENDED, RunList, Said, notices_of, run_line, run_of
+from tallystick.mcp.answers import (
+    ENDED,
+    BriefAnswer,
+    RunList,
+    Said,
+    notices_of,
+    run_line,
+    run_of,
+)
 from tallystick.mcp.asked import Asked
 from tallystick.wire.demands import RunDemands
 from tallystick.wire.requests import GpuWrap
@@ -90,6 +98,19 @@ def get_sweep(asked: Asked, given: arguments.GetSweep) -> Said:
     view = asked.client.sweep(given.sweep_id)
     calls = [] if view.status in ENDED or not view.run_ids else [wait_for(view)]
     return about_sweep(asked, view, calls=calls)
+
+
+def get_brief(asked: Asked, _: arguments.GetBrief) -> Said:
+    """What a conversation did and has to do; one that did nothing yet has an empty brief."""
+    session = _own_session(asked)
+    try:
+        text = asked.client.brief(session).text
+    except NotFoundError:
+        text = "This conversation has not registered anything yet."
+    answer = BriefAnswer(
+        session_source=asked.source, session=session, text=text, warnings=notices_of(asked.warnings)
+    )
+    return Said(answer=answer, lines=text.splitlines())
 
 
 def create_run(asked: Asked, given: arguments.CreateRun) -> Said:
@@ -186,7 +207,7 @@ def _own_session(asked: Asked) -> str:
     if asked.found.id:
         return asked.found.id
     raise InvalidError(
-        "mine: expected a conversation to look for; found none",
+        "expected a conversation to look for; found none",
         code="session_required",
         hint="send chat_session_id, or list the runs of a sweep with sweep_id",
     )
