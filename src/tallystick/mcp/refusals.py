@@ -66,7 +66,7 @@ def refused(error: TallystickError, *, tool: str, arguments: Mapping[str, Any]) 
         "code": error.code,
         "detail": cut(error.detail, LONGEST_DETAIL_BYTES),
         "hint": _hint(error),
-        "next_actions": [action(text) for text in _actions(error)],
+        "next_actions": [action(text) for text in error.next_actions],
     }
     if isinstance(error, UnavailableError):
         document["retry_after_seconds"] = error.retry_after_seconds
@@ -86,11 +86,6 @@ def action(text: str) -> dict[str, Any]:
             tool, arguments = build(found)
             return {"tool": tool, "arguments": arguments}
     return {"call": text}
-
-
-def _actions(error: TallystickError) -> list[str]:
-    """What the error says to call; a session is named again in the call that was refused."""
-    return list(error.next_actions)
 
 
 def _hint(error: TallystickError) -> str | None:

@@ -23,10 +23,10 @@ _HAS_DEFAULT: Final = re.compile(
     r"(?:default[ \t]*=|^[^\n]*=)[ \t]*(?:typer\.Option\()?-?\d|,[ \t]*\d"
 )
 _FIXED: Final = re.compile(
-    r"(?:seed\w*|random_state|default_rng|RandomState|PRNGKey|Random|random\.key)[ \t]*"
-    r"(?::[ \t]*int)?"
-    r"(?:\([ \t]*(?:\w+[ \t]*=[ \t]*)?|[ \t]*=[ \t]*)(?:-?\d|[A-Z_]*SEED\b)"
-    r"|\bSEED[ \t]*(?::[ \t]*\w+)?[ \t]*=[ \t]*\d"
+    r"(?:seed\w{0,40}|random_state|default_rng|RandomState|PRNGKey|Random|random\.key)[ \t]{0,9}"
+    r"(?::[ \t]{0,9}int)?"
+    r"(?:\([ \t]{0,9}(?:\w{1,40}[ \t]{0,9}=[ \t]{0,9})?|[ \t]{0,9}=[ \t]{0,9})(?:-?\d|[A-Z_]{0,40}SEED\b)"
+    r"|\bSEED[ \t]{0,9}(?::[ \t]{0,9}\w{1,40})?[ \t]{0,9}=[ \t]{0,9}\d"
 )
 """`torch.manual_seed(0)`, `random_state=42`, `SEED = 3`."""
 _RANDOM: Final = (

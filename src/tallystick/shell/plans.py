@@ -47,12 +47,13 @@ _OBJECT: Final = re.compile(
     re.IGNORECASE,
 )
 _ABOUT_CODE: Final = re.compile(
-    r"^(?:[-*+]|\d+[.)]|\[[ xX]\]|#+|\s)*(?:please\s+)?(?:write|implement|add|refactor|document|"
+    r"^(?:[-*+#]|\d+[.)]|\[[ xX]\]|\s)*(?:please\s+)?(?:write|implement|add|refactor|document|"
     r"rename|fix|move|delete|remove|review|read|describe|explain|update|extract|clean|lint|format|test|type|"
     r"do not|don't|never|no\b|without)\w*\b",
     re.IGNORECASE,
 )
-_OF_RESULTS: Final = re.compile(r"[\w./*-]*\.(?:log|txt|csv|tsv|json|jsonl|md|png|pdf|svg)\b")
+_PATH: Final = re.compile(r"[\w./*-]+")
+_OF_RESULTS: Final = re.compile(r"\.(?:log|txt|csv|tsv|json|jsonl|md|png|pdf|svg)\b")
 """Files that trials left behind, or texts: to name one is not to ask for a trial."""
 _NAMED: Final = re.compile(
     r"train|tune|eval|bench|sweep|grid|ablat|experiment|search|seed|epoch", re.IGNORECASE
@@ -63,9 +64,12 @@ _SWEEP: Final = re.compile(
 )
 _RUN: Final = re.compile(
     r"/runs\b|\btally (?:run create|exec)\b|\b(?:register_run|submit_runs|create_run)\b"
-    r"|\bdeclare_sweep\b|base_command|\btally sweep create\b[^\n`]*(?:\\\n[^\n`]*)*--command"
+    r"|\bdeclare_sweep\b|base_command"
 )
-_HTTP: Final = re.compile(r"(?:curl|POST|http)[^\n]*/(?:runs|sweeps(?:/wild)?)\b")
+_DECLARING: Final = "tally sweep create"
+"""Registers the runs, too, where it says `--command`."""
+_POSTS: Final = re.compile(r"\bPOST\b|\bpost\(|\s(?:-d|--data|--json)\b")
+_CREATING: Final = re.compile(r"/(?:runs|sweeps(?:/wild)?)(?![\w/?-])")
 _BACKGROUND: Final = frozenset({"nohup", "tmux", "screen", "disown", "setsid"})
 
 
@@ -112,7 +116,7 @@ def check(
     first: Part | None = None
     registering = 0
     for part in parts(text, kind if kind in KINDS else kind_of(text, name)):
-        if part.kind == "prose" and _RUN.search(part.text):
+        if part.kind == "prose" and _registers(part.text):
             registering = part.line
         if part.kind == "inline" and part.line == registering:
             continue  # the command that this line registers
@@ -120,7 +124,7 @@ def check(
         found += findings
         if first is None and (findings or (part.kind == "prose" and _speaks_of_trials(part.text))):
             first = part
-    is_registered = bool(_SWEEP.search(text) and _RUN.search(text))
+    is_registered = bool(_SWEEP.search(text)) and _registers(text)
     if first is not None:
         found += _missing(first, text)
     found += _nameless(text)
@@ -209,7 +213,8 @@ def _instead(command: str) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]
 def _bare(command: str) -> str:
     """A command without what only puts it into the background."""
     text = command.strip()
-    text = re.sub(r"\s*&$", "", text) if not text.endswith("&&") else text
+    if text.endswith("&") and not text.endswith("&&"):
+        text = text[:-1].rstrip()
     return re.sub(r"^nohup\s+", "", text)
 
 
@@ -224,7 +229,7 @@ def _missing(first: Part, text: str) -> Iterator[PlanFinding]:
             ({"method": "POST", "path": "/sweeps/wild", "body": body},),
             ('SWEEP_ID=$(tally sweep create "<what is compared>" --goal "<what to find out>")',),
         )  # fmt: skip
-    if not _RUN.search(text):
+    if not _registers(text):
         body = {"name": "<configuration>", "command": "<command>", "sweep_id": "<id of the sweep>",
                 "chat_session_id": "<chat_session_id>", "auto_start": "true"}  # fmt: skip
         yield PlanFinding(
@@ -235,18 +240,38 @@ def _missing(first: Part, text: str) -> Iterator[PlanFinding]:
         )  # fmt: skip
 
 
+def _registers(text: str) -> bool:
+    """Whether a text has a call that registers runs."""
+    if _RUN.search(text):
+        return True
+    declared = (line.partition(_DECLARING)[2] for _, line in _whole_lines(text))
+    return any("--command" in after.partition("`")[0] for after in declared)
+
+
 def _nameless(text: str) -> Iterator[PlanFinding]:
     """HTTP calls that create something for no conversation."""
-    match = _HTTP.search(text)
-    if match is not None and "chat_session_id" not in text and not re.search(r"/runs\?", match[0]):
-        line = text.count("\n", 0, match.start()) + 1
-        detail = "creating calls name the conversation that they come from: send chat_session_id"
-        yield PlanFinding(line, "P106", _line(match[0]), detail)
+    if "chat_session_id" in text:
+        return
+    for number, line in _whole_lines(text):
+        if _POSTS.search(line) and _CREATING.search(line):
+            detail = (
+                "creating calls name the conversation that they come from: send chat_session_id"
+            )
+            yield PlanFinding(number, "P106", _line(line), detail)
+            return
+
+
+def _whole_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Lines with those that a backslash continues, each with the number of its first."""
+    number = 1
+    for line in re.split(r"(?<!\\)\n", text):
+        yield number, line.replace("\\\n", " ")
+        number += line.count("\n") + 1
 
 
 def _speaks_of_trials(line: str) -> bool:
     """Whether a line of prose asks for trials, and not for code about them."""
-    bare = _OF_RESULTS.sub("", line.strip())
+    bare = _PATH.sub(lambda path: "" if _OF_RESULTS.search(path[0]) else path[0], line.strip())
     if _ABOUT_CODE.match(bare) or not _TRIAL.search(bare):
         return False
     return len({match[0].lower() for match in _OBJECT.finditer(bare)}) > 0

@@ -48,7 +48,7 @@ _SHELL_VALUES: Final = frozenset({"-O", "+O", "-o", "+o", "--rcfile", "--init-fi
 _QUESTIONS: Final = frozenset({"--version", "--help", "-h", "-V"})
 _SCRIPT: Final = re.compile(r".*\.(?:py|pyw|sh|bash|zsh|ksh|slurm|sbatch|job|ipynb|R|jl)")
 _CALLS: Final = re.compile(
-    r"(?:system|popen|exec|execSync|spawn|qx|run)\s*\(?\s*[\"'`{]([^\"'`}]+)"
+    r"(?:system|popen|exec|execSync|spawn|qx|run)\s*(?:\(\s*)?[\"'`{]([^\"'`}]+)"
 )
 _LANGUAGE_VALUES: Final = {
     "julia": frozenset({"-t", "--threads", "-p", "-L", "--load", "-J", "-H"}),
@@ -268,7 +268,7 @@ _TRAINS: Final = re.compile(
     r"\b(?:train|fit|lm|glm|xgboost|keras|torch|caret|randomForest|backward|Flux|Lux|optimi[sz]e|"
     r"crossval|fitcnet|trainNetwork|trainnet|benchmark|btime|microbenchmark)!?\s*[\(.:]|"
     r"library\((?:torch|keras|caret|xgboost|tidymodels|brms|rstan)|using (?:Flux|Lux|MLJ|Turing)|"
-    r"tfjs|brain\.js|onnxruntime.*train|for\s*\(?\s*epoch",
+    r"tfjs|brain\.js|onnxruntime.{0,80}train|for\s{0,9}\(?\s{0,9}epoch",
 )
 
 
