@@ -25,7 +25,8 @@ _HAS_DEFAULT: Final = re.compile(
 _FIXED: Final = re.compile(
     r"(?:seed\w{0,40}|random_state|default_rng|RandomState|PRNGKey|Random|random\.key)[ \t]{0,9}"
     r"(?::[ \t]{0,9}int)?"
-    r"(?:\([ \t]{0,9}(?:\w{1,40}[ \t]{0,9}=[ \t]{0,9})?|[ \t]{0,9}=[ \t]{0,9})(?:-?\d|[A-Z_]{0,40}SEED\b)"
+    r"(?:\([ \t]{0,9}(?:\w{1,40}[ \t]{0,9}=[ \t]{0,9})?|[ \t]{0,9}=[ \t]{0,9})"
+    r"(?:-?\d|[A-Z_]{0,40}SEED\b)"
     r"|\bSEED[ \t]{0,9}(?::[ \t]{0,9}\w{1,40})?[ \t]{0,9}=[ \t]{0,9}\d"
 )
 """`torch.manual_seed(0)`, `random_state=42`, `SEED = 3`."""
