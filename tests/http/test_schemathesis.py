@@ -23,7 +23,7 @@ from tests.http.test_guard import decision, name_of
 SOAK: Final = os.environ.get("TALLY_SOAK") == "1"
 SEED: Final = 20_260
 LEAST: Final = 50_000 if SOAK else 5_000
-EXAMPLES: Final = 700 if SOAK else 85
+EXAMPLES: Final = 700 if SOAK else 25
 """Test cases for each operation and phase; enough for `LEAST` requests with some to spare."""
 
 AS_AGENT: Final = 2_000 if SOAK else 200
