@@ -173,13 +173,13 @@ class Stranger:
             with server_file.with_name("server.lock").open() as lock:
                 if owner not in {0, os.getuid()} or not is_held(lock.fileno()):
                     return False
-            path = f"/attempts/{bundle['attempt']}/observations"
             metrics = (self.directory / "metrics.jsonl").read_bytes()
+            if metrics and self.records[-1]["kind"] == "ended":  # whole, and before the end is told
+                path = f"/attempts/{bundle['attempt']}/metrics?offset=0"
+                self.post(server["url"], path, metrics, "application/x-ndjson")
+            path = f"/attempts/{bundle['attempt']}/observations"
             said = json.dumps({"observations": self.records}).encode()
             told = self.post(server["url"], path, said, "application/json")["acknowledged"]
-            path = f"/attempts/{bundle['attempt']}/metrics?offset=0"
-            if metrics:
-                self.post(server["url"], path, metrics, "application/x-ndjson")
         except (OSError, ValueError, KeyError):
             return False
         return bool(told == len(self.records))
