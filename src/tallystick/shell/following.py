@@ -360,7 +360,7 @@ def _follow_module(step: Script, scene: Scene) -> Outcome:
 def _follow_code(text: str, name: str, scene: Scene, *, reason: str, path: str | None) -> Outcome:
     """Python text: its own signs, what it imports from the project, what it starts."""
     from tallystick.shell.python_code import signs  # noqa: PLC0415 - loads `ast`
-    from tallystick.shell.python_project import imported  # noqa: PLC0415 - likewise
+    from tallystick.shell.python_project import imported, run_on_import  # noqa: PLC0415 - likewise
     from tallystick.shell.python_weight import harmless, weigh  # noqa: PLC0415 - likewise
 
     plain = text.replace("\0", "_")
@@ -369,22 +369,27 @@ def _follow_code(text: str, name: str, scene: Scene, *, reason: str, path: str |
     weighed = weigh(found, plain, name=name, reason=reason)
     if weighed is not None:
         best = Outcome(weighed)
-    if found is None or not found.runs or best.found.verdict is Verdict.EXPERIMENT:
+    if found is None or best.found.verdict is Verdict.EXPERIMENT:
         return best
-    taken = imported(found, scene, name=name, reason=reason, path=path)
-    if taken is not None:
-        best = stronger(best, Outcome(taken))
-    for command in found.commands:
-        inner = scene.inner()
-        if inner.depth > DEEPEST:
-            break
-        if isinstance(command, str):
-            started = follow_text(command, inner)
-        elif command and command[0]:
-            started = _follow_words(command, inner, Input(), "", 0)
-        else:
-            continue
-        best = stronger(best, started.beyond(name))
-    if best is NOTHING and reason != "inline_code":
+    for look in (run_on_import, imported) if found.runs else (run_on_import,):
+        taken = look(found, scene, name=name, reason=reason, path=path)
+        if taken is not None:
+            best = stronger(best, Outcome(taken))
+    if found.runs:
+        for started in _started(found.commands, scene):
+            best = stronger(best, started.beyond(name))
+    if found.runs and best is NOTHING and reason != "inline_code":
         return Outcome(harmless(name))
     return best
+
+
+def _started(commands: Sequence[tuple[str, ...] | str], scene: Scene) -> Iterator[Outcome]:
+    """What the programs are that Python text starts."""
+    for command in commands:
+        inner = scene.inner()
+        if inner.depth > DEEPEST:
+            return
+        if isinstance(command, str):
+            yield follow_text(command, inner)
+        elif command and command[0]:
+            yield _follow_words(command, inner, Input(), "", 0)

@@ -9,11 +9,12 @@ from tallystick.shell.wordlist import word_set
 ALWAYS: Final = word_set(
     "autotrain bigcode-eval bsub clearml-task composer condor_submit condor_submit_dag darknet "
     "deepspeed evalplus.codegen evalplus.evaluate fairseq-generate fairseq-hydra-train "
-    "fairseq-train fairseq-validate helm-run horovodrun lighteval lightgbm lm-eval lm_eval "
-    "lm_eval_harness luigi mlx_lm.evaluate mlx_lm.fuse mlx_lm.lora mteb nequip-train nnUNet_train "
-    "nnUNetv2_predict nnUNetv2_train ns-eval ns-train oaieval oarsub onmt_train onmt_translate "
-    "openfold_train papermill ploomber-engine qsub rl_zoo3 runipy sb3_train sbatch spark-submit "
-    "swebench t2t-trainer torchrun treon vw xgboost xtuner-train"
+    "fairseq-train fairseq-validate helm-run horovodrun lighteval lightgbm llama-bench "
+    "llama-perplexity lm-eval lm_eval lm_eval_harness luigi mlx_lm.evaluate mlx_lm.fuse "
+    "mlx_lm.lora mteb nequip-train nnUNet_train nnUNetv2_predict nnUNetv2_train ns-eval ns-train "
+    "oaieval oarsub onmt_train onmt_translate opencompass openfold_train papermill ploomber-engine "
+    "qsub rl_zoo3 runipy sb3_train sbatch spark-submit swebench t2t-trainer torchrun treon trtexec "
+    "vw xgboost xtuner-train"
 )
 """Whatever their options are."""
 SUBCOMMANDS: Final = {
@@ -60,6 +61,7 @@ SUBCOMMANDS: Final = {
             "batch submit-job"),
     "az": ("ml job create",),
     "swift": ("sft", "pt", "rlhf", "eval"),
+    "ms-swift": ("sft", "pt", "rlhf", "eval"),
     "xtuner": ("train", "test"),
     "mim": ("train", "test", "gridsearch"),
     "optuna": ("optimize", "study optimize"),

@@ -224,7 +224,7 @@ def hidden_status(seen: Seen) -> Iterator[LintFinding]:
                 f"the exit status is that of {program_of(reader) or 'the last command'}: when "
                 f"{launch.name} fails, the run has succeeded",
                 "leave the pipe out, since output is recorded with the run; or begin with "
-                "set -o pipefail;", (launch.command.span[0], reader.span[1]),
+                "`set -o pipefail;`", (launch.command.span[0], reader.span[1]),
             )  # fmt: skip
             return
     yield from _excused(seen)

@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tallystick.shell.names import parts
-from tallystick.shell.steps import hole
+from tallystick.shell.steps import HOLE, hole
 
 _RULE: Final = re.compile(r"([^\s:#=][^:=#]*)::?(?![=:])([^;]*)(?:;(.*))?$")
 _VARIABLE: Final = re.compile(
     r"(?:export\s+|override\s+)?([A-Za-z_][\w.-]*)\s*(\?|:{1,3}|\+|!)?=\s*(.*)"
 )
 _USE: Final = re.compile(r"\$(?:\(([^()]*(?:\([^()]*\)[^()]*)*)\)|\{([^{}]*)\}|(\$)|(.))")
+_CONDITION: Final = re.compile(r" *(?:ifdef|ifndef|ifeq|ifneq|else|endif)\b")
+_LISTS: Final = re.compile(f"{HOLE}(?:wildcard|shell|realpath|abspath) ")
+"""Functions that name files which are there already, mostly."""
 _MOST_DEEP: Final = 8
 _MOST_TARGETS: Final = 60
 _MOST_TEXT: Final = 65_536
@@ -37,6 +40,8 @@ class Makefile:
             if line.startswith("\t"):
                 for target in targets:
                     self._recipes[target].append(line[1:])
+            elif _CONDITION.match(line) is not None:
+                continue
             elif (match := _VARIABLE.match(line)) is not None:
                 if match[2] == "+":
                     kept = self._variables.get(match[1], "")
@@ -54,7 +59,7 @@ class Makefile:
         targets = self._filled(match[1], {}, 0).split()
         for target in targets:
             self._order.append(target)
-            self._needs.setdefault(target, []).extend(match[2].replace("|", " ").split())
+            self._needs.setdefault(target, []).extend(_words(match[2].replace("|", " ")))
             self._recipes.setdefault(target, [])
             if match[3]:
                 self._recipes[target].append(match[3])
@@ -83,17 +88,21 @@ class Makefile:
         return next((each for each in patterns if _stem(each, target) is not None), None)
 
     def _collect(self, target: str, texts: list[str], seen: set[str]) -> None:
-        """The recipes of what a target needs, then its own."""
+        """The recipes of what a target needs, then its own. A name that only make could compute may
+        be made by any rule with a pattern.
+        """
         stack = [(target, False)]
         while stack and len(seen) < _MOST_TARGETS:
             name, is_ready = stack.pop()
             rule = self._rule_of(name)
             if rule is None:
+                if HOLE in name and not _LISTS.match(name):
+                    stack += [(each, False) for each in self._recipes if "%" in each]
                 continue
             stem = _stem(rule, name) or ""
             own = {"@": name, "*": stem}
             needs = [self._filled(each, own, 0).replace("%", stem) for each in self._needs[rule]]
-            needs = [each for need in needs for each in need.split()]
+            needs = [each for need in needs for each in _words(need)]
             if is_ready:
                 own |= {"<": needs[0] if needs else "", "^": " ".join(needs)}
                 texts += (self._command(line, own) for line in self._recipes[rule])
@@ -124,6 +133,19 @@ class Makefile:
             return _default(name)
 
         return _USE.sub(value, text)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text; white space within a function of make, or within a hole, parts none."""
+    words: list[str] = []
+    start, depth, is_open = 0, 0, False
+    for at, letter in enumerate(f"{text} "):
+        is_open ^= letter == HOLE
+        depth += (letter == "(") - (letter == ")" and depth > 0)
+        if letter.isspace() and (at == len(text) or (depth == 0 and not is_open)):
+            words.append(text[start:at])
+            start = at + 1
+    return [word for word in words if word]
 
 
 def _default(name: str) -> str:

@@ -52,7 +52,7 @@ LANGUAGES: Final = {
     "ts-node": ("-e",), "ruby": ("-e",), "perl": ("-e", "-E"), "lua": ("-e",), "luajit": ("-e",),
     "th": ("-e",), "php": ("-r",), "scala": ("-e",), "groovy": ("-e",), "stata": ("-e", "-b"),
     "sas": (), "wolframscript": ("-code",), "gawk": (), "awk": (), "elixir": ("-e",),
-    "tclsh": (), "osascript": ("-e",), "swift": (), "runhaskell": (), "java": (), "expect": (),
+    "tclsh": (), "osascript": ("-e",), "swift": (), "runhaskell": (), "java": (), "expect": ("-c",),
 }  # fmt: skip
 """Interpreters of other languages, with the options whose value is code."""
 COMPILED_RUNS: Final = {

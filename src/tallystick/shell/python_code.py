@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from tallystick.shell.names import option_of_training
 from tallystick.shell.python_signs import (
     ACTS,
+    ASKING,
     DRAWING,
     EVALUATES,
     HARMLESS,
@@ -38,6 +39,15 @@ MOST_NODES: Final = 60_000
 _TIMERS: Final = frozenset(
     {"perf_counter", "timeit", "Timer", "repeat", "do_bench", "perf_counter_ns"}
 )
+_GRADIENT: Final = re.compile(r"\w*grad\w*|d[wWbB][0-9]?|d_[wb][0-9]?")
+_FIGURE: Final = re.compile(
+    r"\b(?:accuracy|acc|f1|loss|auc|bleu|rouge|perplexity|ppl|mae|mse|rmse|reward)\b", re.IGNORECASE
+)
+_HANDING: Final = frozenset(
+    {"map", "imap", "imap_unordered", "starmap", "submit", "run", "Process", "Thread", "Fire",
+     "apply", "apply_async", "map_async", "spawn", "partial", "delayed"}
+)  # fmt: skip
+"""Calls that call a function that they are handed."""
 
 
 class Local(NamedTuple):
@@ -69,26 +79,81 @@ class Signs(NamedTuple):
     imports: tuple[Local, ...] = ()
     """What else it imports."""
     called: frozenset[str] = frozenset()
-    """The names of all that it calls."""
+    """The names of all that it calls, or hands to what will call it."""
     commands: tuple[tuple[str, ...] | str, ...] = ()
     """What it starts: a shell text, or words."""
     runs: bool = False
     """Whether it does more than define: something happens on its outermost level."""
     times: bool = False
     """Whether it measures time."""
+    descends: str = ""
+    """A step down a gradient that is taken in a loop: `w -= 0.1 * grad`."""
+    asks: str = ""
+    """A call of a language model that stands in a loop over something."""
+    counts: bool = False
+    """Whether it adds up in a loop what it compared or called."""
+    reports: bool = False
+    """Whether it prints a figure of merit by its name."""
 
 
 def signs(text: str) -> Signs | None:
     """What is to be seen in a Python text; None when it is not Python."""
+    tree = _parsed(text)
+    return None if tree is None else _looked(tree)
+
+
+def signs_on_import(text: str) -> Signs | None:
+    """What is to be seen in that part of a module that runs when it is imported; None when it is
+    not Python.
+    """
+    tree = _parsed(text)
+    return None if tree is None else _looked(_run_on_import(tree))
+
+
+def _parsed(text: str) -> ast.Module | None:
+    """The syntax tree of a text."""
     if len(text) > MOST_CHARACTERS:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-        return _Looker().look(tree)
+            return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _looked(tree: ast.Module) -> Signs | None:
+    """The signs in a tree; None for one too deep to follow."""
+    try:
+        return _Looker().look(tree)
+    except (ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _run_on_import(tree: ast.Module) -> ast.Module:
+    """The outermost statements, but for definitions and what a `__name__` guards, and the functions
+    of the module that these call.
+    """
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    body = [each for each in tree.body if not isinstance(each, _DEFINITIONS) and not _guards(each)]
+    at = 0
+    while at < len(body):
+        for each in islice(ast.walk(body[at]), MOST_NODES):
+            if isinstance(each, ast.Call) and isinstance(each.func, ast.Name):
+                called = functions.pop(each.func.id, None)
+                body += called.body if called is not None else []
+        at += 1
+    return ast.Module(body=body, type_ignores=[])
+
+
+_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def _guards(node: ast.stmt) -> bool:
+    """Whether a statement is `if __name__ == "__main__":`."""
+    if not isinstance(node, ast.If) or not isinstance(node.test, ast.Compare):
+        return False
+    return any(isinstance(each, ast.Name) and each.id == "__name__" for each in ast.walk(node.test))
 
 
 class _Looker:
@@ -106,9 +171,14 @@ class _Looker:
         self._renamed: dict[str, str] = {}
         self._called: set[str] = set()
         self._commands: list[tuple[str, ...] | str] = []
-        self._starts = False
         self._loops = False
         self._times = False
+        self._descends = ""
+        self._asks = ""
+        self._counts = False
+        self._reports = False
+        self._within = MOST_NODES
+        """So many nodes within loops are looked at once more."""
 
     def look(self, tree: ast.Module) -> Signs:
         """Every node, up to `MOST_NODES`."""
@@ -128,6 +198,10 @@ class _Looker:
             commands=tuple(self._commands),
             runs=any(_happens(each) for each in tree.body),
             times=self._times,
+            descends=self._descends,
+            asks=self._asks,
+            counts=self._counts,
+            reports=self._reports,
         )
 
     def _see(self, node: ast.AST) -> None:
@@ -142,8 +216,13 @@ class _Looker:
                 self._rename(names)
             case ast.Call():
                 self._call(node)
-            case ast.For(target=target, iter=over):
+            case ast.For(target=target, iter=over, body=body):
                 self._loop(target, over)
+                self._repeated(body, over_items=True)
+            case ast.While(body=body):
+                self._repeated(body, over_items=False)
+            case ast.ListComp(elt=inner) | ast.GeneratorExp(elt=inner):
+                self._repeated([inner], over_items=True)
             case ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
                 if name in SETTINGS:
                     self._settings.add(name)
@@ -172,6 +251,26 @@ class _Looker:
         if targets & LOOPED or any(name.endswith("epochs") for name in counted):
             self._loops = True
 
+    def _repeated(self, body: Sequence[ast.AST], *, over_items: bool) -> None:
+        """What is done again and again: steps down a gradient, questions to a model, counting."""
+        for each in (node for part in body for node in ast.walk(part)):
+            self._within -= 1
+            if self._within < 0:
+                return
+            match each:
+                case ast.AugAssign(op=ast.Sub(), value=value) if _is_step(value):
+                    self._descends = self._descends or ast.unparse(each)[:60]
+                case ast.Assign(value=ast.BinOp(op=ast.Sub(), right=value)) if _is_step(value):
+                    self._descends = self._descends or ast.unparse(each)[:60]
+                case ast.AugAssign(op=ast.Add(), value=value) if over_items:
+                    self._counts = self._counts or any(
+                        isinstance(part, ast.Call | ast.Compare) for part in ast.walk(value)
+                    )
+                case ast.Call(func=func) if over_items and _dotted(func).endswith(ASKING):
+                    self._asks = self._asks or f"{_dotted(func)}()"
+                case _:
+                    pass
+
     def _call(self, node: ast.Call) -> None:
         """A call, by its name and its receiver."""
         first, dot, rest = _dotted(node.func).partition(".")
@@ -187,12 +286,17 @@ class _Looker:
             self._evaluates[f"{name}()"] = None
         if name in {"add_argument", "option", "Option", "DEFINE_float", "DEFINE_integer"}:
             self._take_options(node)
-        elif name in {"run_path", "run_module", "import_module", "exec"}:
+        elif name in {"run_path", "run_module", "import_module", "__import__", "exec"}:
             self._other_code(node, name)
         elif name in STARTERS and _starts(dotted):
             self._start(node)
         elif name in _TIMERS or dotted == "time.time":
             self._times = True
+        elif name == "print":
+            self._reports = self._reports or _names_figure(node)
+        if name in _HANDING:
+            given = (*node.args, *(each.value for each in node.keywords))
+            self._called |= {each.id for each in given if isinstance(each, ast.Name)}
 
     def _method(self, node: ast.Call, dotted: str, name: str, receiver: str) -> None:
         """A call on something."""
@@ -223,7 +327,7 @@ class _Looker:
                     self._commands.append(("python", each.value))
                 elif name == "run_module":
                     self._commands.append(("python", "-m", each.value))
-                elif name == "import_module":
+                elif name in {"import_module", "__import__"}:
                     self._imports.append(Local(each.value, (), 0))
 
     def _start(self, node: ast.Call) -> None:
@@ -231,8 +335,9 @@ class _Looker:
         if not node.args:
             return
         first = node.args[0]
-        if isinstance(first, ast.List | ast.Tuple):
-            self._commands.append(tuple(_written(each) for each in first.elts))
+        lists = [each for each in node.args if isinstance(each, ast.List | ast.Tuple)]
+        if lists:
+            self._commands.append(tuple(_written(each) for each in lists[0].elts))
         elif len(node.args) > 1 and all(_is_text(each) for each in node.args):
             self._commands.append(tuple(_written(each) for each in node.args))
         elif _is_text(first):
@@ -250,6 +355,25 @@ def _happens(node: ast.stmt) -> bool:
     if isinstance(node, ast.Assign | ast.AnnAssign):
         return any(isinstance(each, ast.Call) for each in ast.walk(node))
     return True
+
+
+def _is_step(value: ast.expr) -> bool:
+    """Whether a value is something times a gradient, by its name."""
+    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Mult):
+        return False
+    names = (each.id if isinstance(each, ast.Name) else each.attr for each in ast.walk(value)
+             if isinstance(each, ast.Name | ast.Attribute))  # fmt: skip
+    return any(_GRADIENT.fullmatch(name) for name in names)
+
+
+def _names_figure(node: ast.Call) -> bool:
+    """Whether a text within a call names a figure of merit."""
+    return any(
+        isinstance(each, ast.Constant)
+        and isinstance(each.value, str)
+        and _FIGURE.search(each.value) is not None
+        for each in ast.walk(node)
+    )
 
 
 def _dotted(node: ast.expr) -> str:

@@ -1,17 +1,46 @@
-"""What Python text takes from the project: a module there that trains counts when it is called."""
+"""What Python text takes from the project: a module there that trains counts when it is called, or
+when it trains as soon as it is imported.
+"""
 
 import posixpath
+import sys
 from collections.abc import Iterator
 from typing import Final
 
-from tallystick.shell.names import parts, speaks_of_training
-from tallystick.shell.python_code import Local, Signs, signs
+from tallystick.shell.names import parts, speaks_of_training, stem
+from tallystick.shell.python_code import Local, Signs, signs, signs_on_import
+from tallystick.shell.python_weight import weigh
 from tallystick.shell.scene import Scene
-from tallystick.shell.steps import Found, experiment, unknown
+from tallystick.shell.steps import Found, basename, experiment, unknown
+from tallystick.shell.verdicts import Verdict
 
 _STARTING: Final = frozenset({"main", "run", "fit", "cli", "launch", "app", "start", "work"})
 _MOST_IMPORTS: Final = 24
 _DEEPEST: Final = 2
+
+
+def run_on_import(
+    found: Signs, scene: Scene, *, name: str, reason: str, path: str | None
+) -> Found | None:
+    """The finding that the mere import of the project's own modules gives; None for none."""
+    for each in found.imports[:_MOST_IMPORTS]:
+        if not each.level and each.module.partition(".")[0] in sys.stdlib_module_names:
+            continue
+        for place in _places(each, scene, path):
+            text = scene.read(place)
+            seen = signs_on_import(text) if text is not None else None
+            if text is None or seen is None:
+                continue
+            file = basename(place)
+            weighed = weigh(seen, text, name=file, reason="inline_code")
+            if weighed is None:
+                continue
+            said = f"runs {name}, which imports {weighed.detail.removeprefix('runs ')}"
+            if weighed.verdict is Verdict.EXPERIMENT:
+                return experiment(reason, said)
+            if speaks_of_training(stem(file)):
+                return unknown(reason, said)
+    return None
 
 
 def imported(

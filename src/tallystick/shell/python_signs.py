@@ -66,6 +66,11 @@ TRACKING: Final = word_set(
     "comet_ml.start"
 )
 """Calls that open a record of an experiment."""
+ASKING: Final = (
+    "completions.create", "messages.create", "responses.create", "generate_content",
+    "chat.complete", "ollama.chat", "litellm.completion",
+)  # fmt: skip
+"""How calls end that ask a language model behind an API."""
 WHOLE: Final = word_set(
     "tune.run wandb.agent hydra.main xgb.cv lgb.cv torch.multiprocessing.spawn mp.spawn "
     "tune.Tuner ray.train"

@@ -49,6 +49,8 @@ def _certain(found: Signs, name: str, reason: str) -> Found | None:
         return experiment(reason, f"runs {name}{imports} calls {found.acts[0]}")
     if found.fits and (found.learning or found.settings & BY_HAND):
         return experiment(reason, f"runs {name}{imports} calls {found.fits[0]}")
+    if found.descends:
+        return experiment(reason, f"runs {name}, which steps down a gradient: {found.descends}")
     if found.loops and found.settings & BY_HAND:
         used = min(found.settings & BY_HAND)
         return experiment(reason, f"runs {name}{imports} loops over epochs with a {used}")
@@ -69,6 +71,10 @@ def _doubtful(found: Signs, name: str, reason: str) -> Found | None:
         return unknown(reason, f"runs {name}, which calls {found.fits[0]}")
     if found.learning and found.evaluates:
         return unknown(reason, f"runs {name}, which imports {learning}: {found.evaluates[0]}")
+    if found.learning and found.counts and found.reports and not found.draws:
+        return unknown(reason, f"runs {name}, which imports {learning} and prints how well it does")
+    if found.asks:
+        return unknown(reason, f"runs {name}, which calls {found.asks} in a loop")
     if found.options:
         return unknown(reason, f"runs {name}, which takes {found.options[0]}")
     if found.loops and not found.draws:

@@ -11,6 +11,7 @@ from tallystick.shell.steps import (
     Input,
     Script,
     Step,
+    Text,
     Words,
     basename,
     experiment,
@@ -27,6 +28,7 @@ _INTERPRETER: Final = re.compile(
 _VARIABLE: Final = re.compile(
     r"\0\w*(?:py|python|PY|PYTHON)\w*\0|\0(?:which|command -v) python[0-9.]*\0"
 )
+_MAGIC: Final = re.compile(r"^[ \t]*(?:%?run[ \t]+(\S.*)|!(\S.*))$", re.MULTILINE)
 _VALUED: Final = frozenset("WXQ")
 _QUESTIONS: Final = frozenset({"-V", "-VV", "--version", "-h", "--help", "--help-all", "-?"})
 _HELP: Final = frozenset({"--help", "-h", "--version", "-V"})
@@ -45,7 +47,7 @@ _TOOLS: Final = word_set(
     "pygments pyinstaller pylint pyproject_hooks pyright pyupgrade quopri radon reuse rich "
     "rich.pretty ruff safety setuptools site spacy.cli.download sphinx sphinx.cmd.build sqlite3 "
     "sqlite_utils streamlit symtable sysconfig tallystick tarfile tensorboard tensorboard.main "
-    "textual this timeit tkinter tokenize torch.utils.collect_env towncrier tox tree_sitter twine "
+    "textual this tkinter tokenize torch.utils.collect_env towncrier tox tree_sitter twine "
     "unidic uuid uv uvicorn venv virtualenv visidata vulture webbrowser wheel xdoctest yapf "
     "zipapp zipfile"
 )
@@ -113,12 +115,39 @@ def python_steps(words: Sequence[str], stdin: Input, *, tests_are_runs: bool) ->
             value = rest or (words[at + 1] if at + 1 < len(words) else "")
             behind = words[at + (1 if rest else 2) :]
             if letter == "c":
-                return [Code(value, f"{basename(shown(words[0]))} -c")]
+                return _inline(value, basename(shown(words[0])))
             return module_steps(value, behind, tests_are_runs=tests_are_runs)
         at += 2 if letter in _VALUED and not rest else 1
     if at >= len(words) or words[at] in {"-", "/dev/stdin"}:
         return _from_input(stdin)
     return file_steps(words[at], words[at + 1 :])
+
+
+def _inline(code: str, name: str) -> list[Step]:
+    """Code behind `-c`; IPython's has magics in it, which run scripts and shell commands."""
+    if not name.startswith("ipython"):
+        return [Code(code, f"{name} -c")]
+    steps: list[Step] = []
+    for match in _MAGIC.finditer(code):
+        text = f"python {match[1]}" if match[1] else match[2]
+        steps.append(Text(text, f"{name} -c"))
+    return [Code(_MAGIC.sub("", code), f"{name} -c"), *steps]
+
+
+def _timed(words: Sequence[str]) -> list[Step]:
+    """`python -m timeit -s SETUP STATEMENT …`."""
+    code: list[str] = []
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if word in {"-s", "--setup"} and at + 1 < len(words):
+            code.append(words[at + 1])
+        elif word.startswith("--setup="):
+            code.append(word.partition("=")[2])
+        elif not word.startswith("-"):
+            code.append(word)
+        at += 2 if word in {"-s", "--setup", "-n", "-r", "-u", "--number", "--repeat"} else 1
+    return [Code("\n".join(code), "python -m timeit")]
 
 
 def _option(word: str) -> tuple[str, str]:
@@ -166,8 +195,8 @@ def module_steps(module: str, rest: Sequence[str], *, tests_are_runs: bool) -> l
     top = module.partition(".")[0]
     if module in _TESTS and not (module == "coverage" and "run" in rest[:1]):
         return [test_found((module, *rest), tests_are_runs=tests_are_runs)]
-    if module in _RUNNERS:
-        return _runner(module, rest)
+    if module in _RUNNERS or module == "timeit":
+        return _runner(module, rest) if module in _RUNNERS else _timed(rest)
     if module in _LAUNCHERS or top in _LAUNCHERS:
         if any(word in _HELP for word in rest[:2]):
             return [utility(f"{module} only answers a question")]

@@ -58,6 +58,10 @@ _LANGUAGE_VALUES: Final = {
 _BY_NAME: Final = frozenset({"matlab", "octave", "octave-cli"})
 """Languages whose code is a few names of scripts."""
 _CALLED: Final = re.compile(r"[A-Za-z]\w*")
+_BEHIND_PYTHON: Final = re.compile(r"[^-].*\.(?:py|ipynb)|-[a-zA-Z]*[cmuBIOsS]")
+"""What shows that the word before it is an interpreter that is to run, and no name of a package."""
+_PRINTED: Final = re.compile(r"<\(\s*cat\s+([^\s|;&<>()'\"$]+)\s*\)")
+_SPAWNED: Final = re.compile(r"\bspawn\s+([^;\n]+)")
 _OPEN_PROGRAM: Final = re.compile(r"\0[^\0]*\0")
 _HARMLESS_VARIABLES: Final = word_set(
     "EDITOR VISUAL PAGER BROWSER SUDO GIT CC CXX MAKE CURL DOCKER COMPOSE KUBECTL NPM NODE RM SED "
@@ -92,6 +96,8 @@ def recognize(
     found = target_steps(words, read)
     if found is None and via in _TASK_TOOLS:
         found = project_task(via, words[0], read)
+    if found is None and name == "pdm" and len(words) > 1:
+        found = project_task(name, words[1], read)
     return found if found is not None else _by_name(name, words, via)
 
 
@@ -129,13 +135,17 @@ def _by_name(name: str, words: Sequence[str], via: str) -> list[Step]:
     return [_named_program(name, words)]
 
 
-def _named_program(name: str, words: Sequence[str]) -> Found:
-    """A program that nobody knows: its name and its options decide."""
+def _named_program(name: str, words: Sequence[str]) -> Step:
+    """A program that nobody knows: a command in its words, its name and its options decide."""
     if _QUESTIONS & set(words[1:2]):
         return utility(f"{shown(name)} only answers a question")
+    for place, word in enumerate(words[1:-1], start=1):
+        if is_python(word) and _BEHIND_PYTHON.fullmatch(words[place + 1]):
+            return Words(tuple(words[place:]), shown(name))
     if " " not in name and speaks_of_training(name):
         return unknown("program", f"runs {shown(name)}, whose name speaks of an experiment")
-    said = verb_of_training(words[1:]) or option_of_training(words[1:])
+    given = words if name.startswith("-") else words[1:]
+    said = verb_of_training(given) or option_of_training(given)
     return unknown("program", f"runs {shown(name)} with {said}") if said else utility()
 
 
@@ -200,6 +210,8 @@ def _evaluates(name: str, words: Sequence[str], stdin: Input) -> list[Step] | No
         return None
     if words[1] == "/dev/stdin":
         return _fed(name, stdin, ())
+    if (printed := _PRINTED.fullmatch(words[1])) is not None:
+        return [Script(printed[1], "sh", tuple(words[2:]), sourced=True)]
     if words[1].startswith("<("):
         return [utility("what prints the text was looked at by itself")]
     return [Script(words[1], "sh", tuple(words[2:]), sourced=True)]
@@ -257,7 +269,8 @@ def _without_values(name: str, words: Sequence[str]) -> Sequence[str]:
 
 def _in_language(name: str, code: str) -> list[Step]:
     """Code in another language: what it starts, and whether it speaks of training."""
-    steps: list[Step] = [Text(each, name) for each in _CALLS.findall(code)[:20]]
+    pattern = _SPAWNED if name == "expect" else _CALLS
+    steps: list[Step] = [Text(each, name) for each in pattern.findall(code)[:20]]
     named = name in _BY_NAME and any(map(speaks_of_runs, _CALLED.findall(code)))
     if name not in {"awk", "gawk", "perl"} and (named or text_speaks_of_training(code)):
         steps.append(unknown("inline_code", f"runs {name} code that speaks of training"))

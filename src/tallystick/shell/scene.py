@@ -17,6 +17,8 @@ from tallystick.shell.verdicts import MOST_SCRIPT_BYTES, Around, Rules
 
 MOST_FILES: Final = 100
 """So many scripts and modules are read for one command line."""
+MOST_ABSENT: Final = 400
+"""So many that are not there, or may not be read."""
 MOST_LOOKS: Final = 6_000
 """So many commands are looked at, those in scripts and loops included."""
 MOST_CHARACTERS: Final = 600_000
@@ -47,6 +49,7 @@ class Budget:
         self.written: dict[str, str | None] = {}
         """Files that the command line itself writes; None for a content that is not certain."""
         self._files = MOST_FILES
+        self._absent = MOST_ABSENT
         self._looks = MOST_LOOKS
         self._characters = MOST_CHARACTERS
 
@@ -64,14 +67,17 @@ class Budget:
         """A text file; None for what is absent, unreadable or binary."""
         if path in self.written:
             return self.written[path]
-        if self._files <= 0:
+        if self._files <= 0 or self._absent <= 0:
             return None
-        self._files -= 1
         try:
             found = self.around.read(path)
         except (OSError, ValueError):
+            found = None
+        if found is None:
+            self._absent -= 1
             return None
-        if found is None or _BINARY in found:
+        self._files -= 1
+        if _BINARY in found:
             return None
         return found[:MOST_SCRIPT_BYTES].decode("utf-8", "replace")
 

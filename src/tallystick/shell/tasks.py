@@ -115,7 +115,10 @@ def _taskfile(text: str, name: str, depth: int) -> list[str] | None:
                 commands += _taskfile(text, each, depth + 1) or [] if each else []
             continue
         stripped = re.sub(r"^(?:cmds?|vars|env|deps|cmd):\s*\|?-?\s*", "", stripped)
-        commands.append(_unquoted(_BRACES.sub(lambda _match: hole("value"), stripped)))
+        filled = _BRACES.sub(lambda _match: hole("value"), stripped)
+        is_list = filled.startswith("[") and filled.endswith("]")
+        listed = filled[1:-1].split(",") if is_list else [filled]
+        commands += [_unquoted(each.strip()) for each in listed]
     return commands
 
 

@@ -35,29 +35,32 @@ _SETTINGS = re.compile(
     re.IGNORECASE,
 )
 _VERBS = re.compile(r"\b(?:train|fit|fine-?tune|pretrain|evaluate|benchmark)\b")
+_BEHIND = re.compile(r"[\s/](?:py|[bi]?python|ptpython|graalpy)[^\s/]*\s+(?:-|\S+\.(?:py|ipynb)\b)")
+"""An interpreter and what it runs, somewhere behind another program."""
 _NAMED_LIKE_STEMS = frozenset(["export", "expand", "expr", "history", "copy"])
 _QUOTING = {ord(letter): None for letter in "'\"\\"}
 _WORDS = _word_set(
     "IPython R Rscript ant aprun ash at austin autossh autotrain awk aws-vault bash batch bsub "
-    "builtin bun bunx busybox cProfile caffeinate cgexec chronic chroot chrt clearml-task clush "
-    "command composer compute-sanitizer condor_submit condor_submit_dag coproc coverage cpulimit "
-    "crontab cuda-memcheck darknet dash dbus-run-session debugpy deepspeed deno doas doit dotenv "
-    "dotenvx dumb-init duty earthly elixir entr env envdir exec expect fab fairseq-generate "
-    "fairseq-validate fd fdfind fil-profile filprofiler firejail fish flock for gawk gdb gfind "
-    "gmake go-task gosu groovy gtime gtimeout heaptrack helm-run horovodrun hunter hyperfine "
-    "ibrun inv invoke ionice ipdb java jsrun julia just kernprof ksh lake lighteval lightgbm "
-    "line_profiler littler lm-eval lm_eval lm_eval_harness ltrace lua luajit luigi mage make mask "
-    "matlab memory_profiler memray mingw32-make mksh moon mosh mpiexec mpirun mteb ncu "
-    "nequip-train nice nix-shell nnUNetv2_predict nocache node nodejs nohup nose2 nosetests nox "
-    "npx ns-train numactl nvprof nx oaieval oarsub octave octave-cli onmt_translate "
-    "openfold_train orterun osascript papermill parallel pdb pdm pdsh perl php ploomber-engine "
-    "pnpx poe prlimit profile proxychains proxychains4 prun ptw pudb qsub r rake rbash redo "
-    "remake retry rl_zoo3 rlwrap ruby runhaskell runipy runpy runuser salloc sas sbatch scala "
-    "scalene scons screen script select sem setarch setpriv setsid sh snakemake snoop source "
-    "spark-submit srun ssh ssh-agent sshpass stata stdbuf strace su sudo swift systemd-inhibit "
-    "systemd-run task taskset tclsh th time timeout tini torchrun torsocks tox trace trace-cmd "
-    "trap treon ts ts-node tsp tsx turbo tusk unbuffer unshare uvx valgrind vglrun viztracer vw "
-    "watch watchexec watchmedo with-contenv wolframscript xargs xgboost xvfb-run zellij zsh"
+    "builtin bun bunx busybox byobu cProfile caffeinate cgexec chronic chroot chrt clearml-task "
+    "clush command composer compute-sanitizer condor_submit condor_submit_dag coproc coverage "
+    "cpulimit crontab cuda-memcheck daemonize darknet dash dbus-run-session debugpy deepspeed deno "
+    "doas doit dotenv dotenvx dtach dumb-init duty earthly elixir entr env envdir exec expect fab "
+    "fairseq-generate fairseq-validate fd fdfind fil-profile filprofiler firejail fish flock for "
+    "gawk gdb gfind gmake go-task gosu groovy gtime gtimeout heaptrack helm-run horovodrun hunter "
+    "hyperfine ibrun inv invoke ionice ipdb java jsrun julia just kernprof ksh lake lighteval "
+    "lightgbm line_profiler littler llama-bench llama-perplexity lm-eval lm_eval lm_eval_harness "
+    "ltrace lua luajit luigi mage make mask matlab memory_profiler memray mingw32-make mksh moon "
+    "mosh mpiexec mpirun mteb ncu nequip-train nice nix-shell nnUNetv2_predict nocache node nodejs "
+    "nohup nose2 nosetests nox npx ns-train numactl nvprof nx oaieval oarsub octave octave-cli "
+    "onmt_translate opencompass openfold_train orterun osascript papermill parallel pdb pdm pdsh "
+    "perl php ploomber-engine pnpx poe prlimit profile proxychains proxychains4 prun ptw pudb qsub "
+    "r rake rbash redo remake retry rl_zoo3 rlwrap ruby runhaskell runipy runpy runuser salloc sas "
+    "sbatch scala scalene scons screen script select sem setarch setpriv setsid sh snakemake snoop "
+    "source spark-submit srun ssh ssh-agent sshpass stata stdbuf strace su sudo swift "
+    "systemd-inhibit systemd-run task taskset tclsh th time timeout tini torchrun torsocks tox "
+    "trace trace-cmd trap treon trtexec ts ts-node tsp tsx turbo tusk unbuffer unshare uvx "
+    "valgrind vglrun viztracer vw watch watchexec watchmedo with-contenv wolframscript xargs "
+    "xgboost xvfb-run zellij zsh"
 )
 _WITH = {
     "accelerate": "launch test", "allennlp": "train evaluate find-lr",
@@ -77,12 +80,14 @@ _WITH = {
     "replace", "k": "exec run apply create replace", "lightning": "run fit train", "litgpt": "",
     "llamafactory-cli": "train eval", "ludwig": "", "lxc": "exec", "mamba": "run",
     "metaflow": "run", "micromamba": "run", "mim": "train test gridsearch", "mise": "exec x",
-    "mix": "run", "mlflow": "run experiments", "mlx_lm": "lora evaluate", "modal": "run deploy",
+    "mix": "run", "mlflow": "run experiments",
+    "ms-swift": "sft pt rlhf eval", "mlx_lm": "lora evaluate", "modal": "run deploy",
     "mvn": "", "nerdctl": "run exec", "nextflow": "run", "nimble": "run", "nix": "develop shell",
     "nnictl": "create resume", "npm": "exec run run-script rum test t start stop restart tst",
     "nsys": "profile launch start", "oc": "exec run rsh apply create replace", "op": "run",
     "optuna": "study optimize", "oumi": "", "paddle": "train", "perf": "stat record trace bench",
     "pipenv": "run", "pipx": "run", "pixi": "run", "pnpm": "", "podman": "run exec create up start",
+    "pm2": "start", "pueue": "add", "vagrant": "ssh",
     "podman-compose": "run exec up start", "poetry": "run", "polyaxon": "run",
     "prefect": "deployment",
     "promptfoo": "eval", "pyenv": "exec", "pyflyte": "run", "rasa": "train test",
@@ -108,7 +113,7 @@ def could_matter(command: str) -> bool:
     plain = command
     if "'" in command or '"' in command or "\\" in command:
         plain = command.replace("\\\n", "").translate(_QUOTING)
-    if _SETTINGS.search(plain) or _VERBS.search(plain):
+    if _SETTINGS.search(plain) or _VERBS.search(plain) or _BEHIND.search(plain):
         return True
     return any(
         match[1] or _matters(match[2], match[3], plain, command)

@@ -110,6 +110,7 @@ class _Peeler:
             elif self._is_command(word):
                 break
         at = self._at + self._own
+        at += self._words[at : at + 1] in (["--"], ("--",))
         return _Peel(at, tuple(self._texts), self._directory, self._entrypoint, self._stops)
 
     def _is_command(self, word: str) -> bool:
@@ -196,10 +197,16 @@ def _xargs(words: Sequence[str], _: Input) -> list[Step]:
 
 def _parallel(words: Sequence[str], stdin: Input) -> list[Step]:
     """GNU parallel: a command before `:::`, or lines of commands."""
-    at = 1
+    at, listed = 1, ""
     while at < len(words) and words[at].startswith("-"):
+        if words[at] in {"--dry-run", "--dryrun"}:
+            return [utility("parallel only says what it would do")]
+        if words[at] in {"-a", "--arg-file"}:
+            listed = words[at + 1] if at + 1 < len(words) else ""
         at += 2 if words[at] in _PARALLEL_VALUES else 1
     rest = list(words[at:])
+    if listed and not rest:
+        return [Script(listed, "sh")]
     ends = [place for place, word in enumerate(rest) if word.rstrip("+") in {":::", "::::"}]
     end = ends[0] if ends else len(rest)
     command, inputs = rest[:end], rest[end + 1 :]
@@ -254,8 +261,9 @@ def _fd(words: Sequence[str], _: Input) -> list[Step]:
     """What `fd -x` runs."""
     for place, word in enumerate(words):
         if word in {"-x", "--exec", "-X", "--exec-batch"} and place + 1 < len(words):
-            rest = tuple(_FILLED.sub(hole("file"), each) for each in words[place + 1 :])
-            return [Words(rest, "fd", stdin=False)]
+            rest = [_FILLED.sub(hole("file"), each) for each in words[place + 1 :]]
+            rest += [] if any(map(_FILLED.search, words[place + 1 :])) else [hole("file")]
+            return [Words(tuple(rest), "fd", stdin=False)]
     return [utility()]
 
 
@@ -278,6 +286,11 @@ def _tmux(words: Sequence[str], _: Input) -> list[Step] | None:
             keys.append(word)
     lines = "".join("\n" if key in {"Enter", "C-m", "KPEnter", "^M"} else key for key in keys)
     return [Text(lines, "tmux send-keys")]
+
+
+def _byobu(words: Sequence[str], _: Input) -> list[Step]:
+    """Another face of tmux, with its words."""
+    return [Words(("tmux", *words[1:]))]
 
 
 def _screen(words: Sequence[str], _: Input) -> list[Step]:
@@ -376,7 +389,7 @@ _Special = Callable[[Sequence[str], Input], list[Step] | None]
 
 _SPECIAL: Final[dict[str, _Special]] = {
     "xargs": _xargs, "parallel": _parallel, "find": _find, "gfind": _find, "fd": _fd,
-    "fdfind": _fd, "tmux": _tmux, "screen": _screen, "at": _at, "batch": _at,
+    "fdfind": _fd, "tmux": _tmux, "byobu": _byobu, "screen": _screen, "at": _at, "batch": _at,
     "crontab": _crontab, "trap": _trap, "git": _git, "hyperfine": _timer,
     "nix-shell": _nix_shell, "ssh": _ssh,
 }  # fmt: skip

@@ -174,6 +174,8 @@ WRAPPERS: Final = {
     "ltrace": _wrapper("-e -o -p -s -u -n"),
     "ncu": _wrapper("-o --export -k --kernel-name -c --launch-count -s --launch-skip --set "
                     "--section --metrics --target-processes --nvtx-include"),
+    "daemonize": _wrapper("-a -c -e -o -p -l -u -E"),
+    "dtach": _wrapper("-n -c -A -a -e -r"),
     "nice": _wrapper("-n --adjustment"),
     "nocache": _PLAIN,
     "nohup": _PLAIN,
@@ -290,7 +292,11 @@ SUBCOMMANDS: Final = {
     "apptainer": {"exec": _APPTAINER, "run": _APPTAINER, "shell": _APPTAINER},
     "singularity": {"exec": _APPTAINER, "run": _APPTAINER, "shell": _APPTAINER},
     "enroot": {"start": _wrapper("-e --env -m --mount -c --conf", 1, remote=True)},
-    "kubectl": {"exec": _KUBE, "run": _KUBE, "debug": _KUBE},
+    "kubectl": {"exec": _KUBE, "run": _KUBE, "debug": _KUBE, "create job": _KUBE},
+    "vagrant": {"ssh": _wrapper("--node-name", text_option="-c --command", remote=True)},
+    "pueue": {"add": _wrapper("-w --working-directory -g --group -d --delay -a --after -l --label "
+                              "-o --priority", text=True)},
+    "pm2": {"start": _wrapper("--interpreter -i --name -n --max-memory-restart --cwd", text=True)},
     "oc": {"exec": _KUBE, "run": _KUBE, "rsh": _wrapper("-c", 1, remote=True)},
     "k": {"exec": _KUBE, "run": _KUBE},
     "gcloud": {"compute ssh": _wrapper("--zone --project --ssh-flag --ssh-key-file", 1,
