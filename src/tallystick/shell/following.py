@@ -360,7 +360,7 @@ def _follow_module(step: Script, scene: Scene) -> Outcome:
 def _follow_code(text: str, name: str, scene: Scene, *, reason: str, path: str | None) -> Outcome:
     """Python text: its own signs, what it imports from the project, what it starts."""
     from tallystick.shell.python_code import signs  # noqa: PLC0415 - loads `ast`
-    from tallystick.shell.python_project import imported, run_on_import  # noqa: PLC0415 - likewise
+    from tallystick.shell.python_project import Modules  # noqa: PLC0415 - likewise
     from tallystick.shell.python_weight import harmless, weigh  # noqa: PLC0415 - likewise
 
     plain = text.replace("\0", "_")
@@ -371,9 +371,9 @@ def _follow_code(text: str, name: str, scene: Scene, *, reason: str, path: str |
         best = Outcome(weighed)
     if found is None or best.found.verdict is Verdict.EXPERIMENT:
         return best
-    for look in (run_on_import, imported) if found.runs else (run_on_import,):
-        taken = look(found, scene, name=name, reason=reason, path=path)
-        if taken is not None:
+    modules = Modules(found, scene, name=name, reason=reason, path=path)
+    for look in (modules.run_on_import, modules.called) if found.runs else (modules.run_on_import,):
+        if (taken := look()) is not None:
             best = stronger(best, Outcome(taken))
     if found.runs:
         for started in _started(found.commands, scene):

@@ -98,20 +98,17 @@ class Signs(NamedTuple):
 
 def signs(text: str) -> Signs | None:
     """What is to be seen in a Python text; None when it is not Python."""
-    tree = _parsed(text)
-    return None if tree is None else _looked(tree)
+    tree = parse(text)
+    return None if tree is None else signs_in(tree)
 
 
-def signs_on_import(text: str) -> Signs | None:
-    """What is to be seen in that part of a module that runs when it is imported; None when it is
-    not Python.
-    """
-    tree = _parsed(text)
-    return None if tree is None else _looked(_run_on_import(tree))
+def signs_on_import(tree: ast.Module) -> Signs | None:
+    """What is to be seen in that part of a module that runs when it is imported."""
+    return signs_in(_run_on_import(tree))
 
 
-def _parsed(text: str) -> ast.Module | None:
-    """The syntax tree of a text."""
+def parse(text: str) -> ast.Module | None:
+    """The syntax tree of a text; None when it is not Python."""
     if len(text) > MOST_CHARACTERS:
         return None
     try:
@@ -122,8 +119,8 @@ def _parsed(text: str) -> ast.Module | None:
         return None
 
 
-def _looked(tree: ast.Module) -> Signs | None:
-    """The signs in a tree; None for one too deep to follow."""
+def signs_in(tree: ast.Module) -> Signs | None:
+    """What is to be seen in a tree; None for one too deep to follow."""
     try:
         return _Looker().look(tree)
     except (ValueError, RecursionError, MemoryError):

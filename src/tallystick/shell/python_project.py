@@ -2,13 +2,14 @@
 when it trains as soon as it is imported.
 """
 
+import ast
 import posixpath
 import sys
 from collections.abc import Iterator
 from typing import Final
 
 from tallystick.shell.names import parts, speaks_of_training, stem
-from tallystick.shell.python_code import Local, Signs, signs, signs_on_import
+from tallystick.shell.python_code import Local, Signs, parse, signs_in, signs_on_import
 from tallystick.shell.python_weight import weigh
 from tallystick.shell.scene import Scene
 from tallystick.shell.steps import Found, basename, experiment, unknown
@@ -19,45 +20,85 @@ _MOST_IMPORTS: Final = 24
 _DEEPEST: Final = 2
 
 
-def run_on_import(
-    found: Signs, scene: Scene, *, name: str, reason: str, path: str | None
-) -> Found | None:
-    """The finding that the mere import of the project's own modules gives; None for none."""
-    for each in found.imports[:_MOST_IMPORTS]:
-        if not each.level and each.module.partition(".")[0] in sys.stdlib_module_names:
-            continue
-        for place in _places(each, scene, path):
-            text = scene.read(place)
-            seen = signs_on_import(text) if text is not None else None
-            if text is None or seen is None:
-                continue
-            file = basename(place)
-            weighed = weigh(seen, text, name=file, reason="inline_code")
-            if weighed is None:
-                continue
-            said = f"runs {name}, which imports {weighed.detail.removeprefix('runs ')}"
-            if weighed.verdict is Verdict.EXPERIMENT:
-                return experiment(reason, said)
-            if speaks_of_training(stem(file)):
-                return unknown(reason, said)
-    return None
+class Modules:
+    """What a Python text imports from its project; each module is read and parsed once."""
 
+    def __init__(
+        self, found: Signs, scene: Scene, *, name: str, reason: str, path: str | None
+    ) -> None:
+        """`found` was seen in the text called `name`, which lies at `path` if it is a file."""
+        self._found = found
+        self._scene = scene
+        self._name = name
+        self._reason = reason
+        self._path = path
+        self._trees: dict[str, ast.Module | None] = {}
 
-def imported(
-    found: Signs, scene: Scene, *, name: str, reason: str, path: str | None
-) -> Found | None:
-    """The finding that the project's own modules give; None for none."""
-    for each in found.imports[:_MOST_IMPORTS]:
-        called = _called(each, found)
-        if not called:
-            continue
-        trains = _trains(each, scene, path, 0)
-        if trains:
-            said = f"runs {name}, which calls {called} of {each.module or '.'}, which {trains}"
-            return experiment(reason, said)
-        if trains is None and speaks_of_training(called) and speaks_of_training(each.module):
-            return unknown(reason, f"runs {name}, which calls {called} of {each.module}")
-    return None
+    def run_on_import(self) -> Found | None:
+        """The finding that their mere import gives; None for none."""
+        for each in self._found.imports[:_MOST_IMPORTS]:
+            if not each.level and each.module.partition(".")[0] in sys.stdlib_module_names:
+                continue
+            for place in _places(each, self._scene, self._path):
+                tree = self._tree(place)
+                found = self._imported(basename(place), tree) if tree is not None else None
+                if found is not None:
+                    return found
+        return None
+
+    def _imported(self, file: str, tree: ast.Module) -> Found | None:
+        """The finding that the import of one module gives."""
+        weighed = weigh(signs_on_import(tree), "", name=file, reason="inline_code")
+        if weighed is None:
+            return None
+        said = f"runs {self._name}, which imports {weighed.detail.removeprefix('runs ')}"
+        if weighed.verdict is Verdict.EXPERIMENT:
+            return experiment(self._reason, said)
+        return unknown(self._reason, said) if speaks_of_training(stem(file)) else None
+
+    def called(self) -> Found | None:
+        """The finding that the calls of their functions give; None for none."""
+        for each in self._found.imports[:_MOST_IMPORTS]:
+            called = _called(each, self._found)
+            if not called:
+                continue
+            trains = self._trains(each, self._path, 0)
+            said = f"runs {self._name}, which calls {called} of {each.module or '.'}"
+            if trains:
+                return experiment(self._reason, f"{said}, which {trains}")
+            if trains is None and speaks_of_training(called) and speaks_of_training(each.module):
+                return unknown(self._reason, said)
+        return None
+
+    def _tree(self, place: str) -> ast.Module | None:
+        """The syntax tree of a module; None when it is not here, or no Python."""
+        if place not in self._trees:
+            text = self._scene.read(place)
+            self._trees[place] = None if text is None else parse(text)
+        return self._trees[place]
+
+    def _trains(self, each: Local, path: str | None, depth: int) -> str | None:
+        """How a module trains; empty when it was read and does not; None when it is not here."""
+        seen = None
+        for place in _places(each, self._scene, path):
+            tree = self._tree(place)
+            found = None if tree is None else signs_in(tree)
+            if found is None:
+                continue
+            if found.acts:
+                return f"calls {found.acts[0]}"
+            if found.fits and found.learning:
+                return f"calls {found.fits[0]}"
+            if found.loops and found.learning:
+                return "loops over epochs"
+            seen = ""
+            if depth < _DEEPEST:
+                for inner in found.imports[:_MOST_IMPORTS]:
+                    if speaks_of_training(inner.module) and (
+                        deeper := self._trains(inner, self._scene.path(place), depth + 1)
+                    ):
+                        return deeper
+        return seen
 
 
 def _called(each: Local, found: Signs) -> str:
@@ -74,32 +115,6 @@ def _called(each: Local, found: Signs) -> str:
         if speaks_of_training(name) and found.called & _STARTING:
             return name
     return ""
-
-
-def _trains(each: Local, scene: Scene, path: str | None, depth: int) -> str | None:
-    """How a module trains; empty when it was read and does not; None when it is not here."""
-    seen = None
-    for place in _places(each, scene, path):
-        text = scene.read(place)
-        if text is None:
-            continue
-        found = signs(text)
-        if found is None:
-            continue
-        if found.acts:
-            return f"calls {found.acts[0]}"
-        if found.fits and found.learning:
-            return f"calls {found.fits[0]}"
-        if found.loops and found.learning:
-            return "loops over epochs"
-        seen = ""
-        if depth < _DEEPEST:
-            for inner in found.imports[:_MOST_IMPORTS]:
-                if speaks_of_training(inner.module) and (
-                    deeper := _trains(inner, scene, scene.path(place), depth + 1)
-                ):
-                    return deeper
-    return seen
 
 
 def _places(each: Local, scene: Scene, path: str | None) -> Iterator[str]:

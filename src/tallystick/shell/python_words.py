@@ -196,7 +196,7 @@ def module_steps(module: str, rest: Sequence[str], *, tests_are_runs: bool) -> l
     if module in _TESTS and not (module == "coverage" and "run" in rest[:1]):
         return [test_found((module, *rest), tests_are_runs=tests_are_runs)]
     if module in _RUNNERS or module == "timeit":
-        return _runner(module, rest) if module in _RUNNERS else _timed(rest)
+        return _runner(module, rest)
     if module in _LAUNCHERS or top in _LAUNCHERS:
         if any(word in _HELP for word in rest[:2]):
             return [utility(f"{module} only answers a question")]
@@ -215,7 +215,9 @@ def module_steps(module: str, rest: Sequence[str], *, tests_are_runs: bool) -> l
 
 
 def _runner(module: str, rest: Sequence[str]) -> list[Step]:
-    """A profiler or debugger and the script behind its options."""
+    """A profiler or debugger and the script behind its options; timeit has statements there."""
+    if module == "timeit":
+        return _timed(rest)
     valued = _RUNNERS[module]
     words = list(rest[1:] if rest[:1] and rest[0] in {"run", "record"} else rest)
     if module == "coverage" and tuple(rest[:1]) != ("run",):

@@ -203,7 +203,7 @@ def test_the_repository_around_the_directory_counts_as_the_project() -> None:
 
 
 def test_a_run_in_a_temporary_directory_may_have_its_script_there() -> None:
-    assert lint("python /tmp/work/train.py --seed 1", workdir="/tmp/work") == ()
+    assert lint("python /tmp/trial/train.py --seed 1", workdir="/tmp/trial") == ()
 
 
 @pytest.mark.parametrize(
