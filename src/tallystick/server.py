@@ -40,6 +40,7 @@ from tallystick.control.data_dir import (
     unusable,
 )
 from tallystick.control.feed import Feed
+from tallystick.control.indexer import Indexer
 from tallystick.control.launcher import Launcher, LaunchSettings
 from tallystick.control.planner import Planner
 from tallystick.control.reconciler import Reconciler
@@ -57,6 +58,7 @@ from tallystick.execution.local import LocalBackend
 from tallystick.mcp.mounting import Mount
 from tallystick.proc import pid_namespace
 from tallystick.projections import tokens
+from tallystick.store.indexing_process import IndexingProcess
 from tallystick.store.series import Series
 
 _log = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ _MOVES_QUEUE = frozenset(
     }
 )
 _MOVES_ATTEMPTS = frozenset({"run.stop_requested"})
+_ENDS_RUNS = frozenset({"run.ended"})
 _MOVES_SWEEPS = frozenset(
     {
         "sweep.planned",
@@ -116,6 +119,7 @@ class Server:
         )
         scheduler, reconciler = self._execution(mint)
         self.series = Series(self.runs_dir)
+        self.indexer = Indexer(self.database, IndexingProcess(self.runs_dir))
         sealer = Sealer(self.database, self.handler, self.runs_dir, clock=clock)
         poll = settings.execution.poll_seconds
         self.scheduler = Service("tally-scheduler", scheduler.tick, poll_seconds=poll)
@@ -146,6 +150,7 @@ class Server:
             settings=settings,
             series=self.series,
             sealer=sealer,
+            indexer=self.indexer,
             backend=self.backend,
             runs_dir=self.runs_dir,
         )
@@ -204,11 +209,13 @@ class Server:
             self.backend.watch(self.reconciler.wake)
             for service in (self.reconciler, self.scheduler, self.planner, self.sealer):
                 service.start()
+            self.indexer.start()
             self.signals.start()
 
     def stop(self) -> None:
         """End every part in the reverse order; running runs go on. May be repeated."""
         self.signals.stop()
+        self.indexer.stop()
         self._planning.close()
         for service in (self.sealer, self.planner, self.scheduler, self.reconciler):
             service.stop()
@@ -270,6 +277,8 @@ class Server:
             self.reconciler.wake()
         if committed.types & _MOVES_SWEEPS:
             self.planner.wake()
+        if committed.types & _ENDS_RUNS:
+            self.indexer.ended()
         self.signals.committed(committed.types)
 
     def _settle_ledger(self) -> None:

@@ -31,6 +31,7 @@ Rule = Callable[[Module], Iterator[Finding]]
 ENVIRONMENT = {
     "config.py": "the server's settings",
     "client/config.py": "the client's settings",
+    "client/run.py": "the metrics file of the attempt that a job belongs to",
     "supervisor/__main__.py": "the delivery token of a supervisor that an engine started",
     "agents/surroundings.py": "the guard's own directory, and the session that an agent names",
     "testing/server.py": "the server of a test gets a clean environment",
@@ -39,6 +40,7 @@ ENVIRONMENT = {
 CLOCK = {
     "clock.py": "the clock itself",
     "agents/surroundings.py": "the hook has no server; a decision and an exception carry a time",
+    "client/run.py": "a job has no server; its rows carry a time",
     "supervisor/process.py": "a supervisor runs where there is no server; its records carry a time",
     "supervisor/relay.py": "jitter keeps a thousand supervisors from asking at once",
 }
@@ -81,6 +83,7 @@ LAZY = {
 }
 
 BROAD = {
+    "client/run.py": (2, "logging never breaks training, whatever is logged"),
     "__main__.py": (1, "a hook that cannot even be imported refuses"),
     "agents/hook.py": (1, "the guard fails closed, whatever fails"),
     "control/service.py": (1, "a loop outlives a bug in one tick"),

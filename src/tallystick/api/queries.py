@@ -1,5 +1,6 @@
 """Parameters of a query: declared once, for reading them and for the OpenAPI document."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,29 +16,33 @@ LONGEST_TEXT: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One parameter; `kind` is int, bool or str."""
+    """One parameter; `kind` is int, float, bool or str."""
 
     name: str
     description: str
-    kind: type[int] | type[bool] | type[str] = str
-    default: int | bool | str | None = None
+    kind: type[int] | type[float] | type[bool] | type[str] = str
+    default: int | float | bool | str | None = None
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
     required: bool = False
+    longest: int = LONGEST_TEXT
+    """Characters of a text."""
     pattern: str = ""
     """What the route makes of a text beyond its length, for the OpenAPI document."""
 
-    def read(self, text: str) -> int | bool | str:
+    def read(self, text: str) -> int | float | bool | str:
         """The value in `text`; raises `InvalidError` saying what was expected and found."""
         if self.kind is bool:
             return self._boolean(text)
         if self.kind is int:
             return self._whole(text)
+        if self.kind is float:
+            return self._number(text)
         if self.choices and text not in self.choices:
             raise self._wrong(f"one of {', '.join(self.choices)}", text)
-        if len(text) > LONGEST_TEXT or "\x00" in text:
-            raise self._wrong(f"at most {LONGEST_TEXT} characters, none of them NUL", text)
+        if len(text) > self.longest or "\x00" in text:
+            raise self._wrong(f"at most {self.longest} characters, none of them NUL", text)
         return text
 
     def _boolean(self, text: str) -> bool:
@@ -58,6 +63,15 @@ class Query:
             raise self._wrong(self._range(), text)
         return value
 
+    def _number(self, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self._wrong("a number", text)
+        return value
+
     def _range(self) -> str:
         if self.minimum is not None and self.maximum is not None:
             return f"a whole number from {self.minimum} to {self.maximum}"
@@ -76,10 +90,10 @@ class Query:
 
     def schema(self) -> dict[str, Any]:
         """The parameter in the OpenAPI document."""
-        kinds = {int: "integer", bool: "boolean", str: "string"}
+        kinds = {int: "integer", float: "number", bool: "boolean", str: "string"}
         shape: dict[str, Any] = {"type": kinds[self.kind]}
         if self.kind is str:
-            shape |= {"enum": list(self.choices)} if self.choices else {"maxLength": LONGEST_TEXT}
+            shape |= {"enum": list(self.choices)} if self.choices else {"maxLength": self.longest}
         if self.pattern:
             shape["pattern"] = self.pattern
         for key, value in (

@@ -132,6 +132,8 @@ class MetricPoint:
 
     step: int | float | str
     value: int | float | str
+    time: float | None = None
+    """Unix seconds, where the source says; left out where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,9 +148,11 @@ class MetricsView:
     metrics: dict[str, int | float | str] = field(default_factory=dict)
     """The last value of each metric; loss, accuracy and epoch under these names too."""
     sampled: bool = False
-    """Whether anything was left out: a series was thinned (its lowest, highest and odd points
-    stay), or files are so long that only their newest rows were read."""
+    """Whether points were left out: a series was thinned (its lowest, highest and odd points stay),
+    or there are more series than one answer tells; `keys` asks for some by name."""
     sampledKeys: list[str] = field(default_factory=list)  # noqa: N815
+    untold_keys: int = 0
+    """How many series of `metricKeys` are not in `metricSeries`."""
     rows: int = 0
     unsteppedRows: int = 0  # noqa: N815
     """Rows without a step; their position stands in for it."""
@@ -156,10 +160,12 @@ class MetricsView:
     """Lines that are no JSON object in Unicode; left out."""
     otherKeys: list[str] = field(default_factory=list)  # noqa: N815
     """Keys that held something else than a number; kept, and not shown here."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the run said of itself with `tallystick.summary`."""
     read_bytes: int = 0
-    """Bytes of the files that were read: the newest 16 MiB of each."""
+    """Bytes of the streams that this answer is made from."""
     total_bytes: int = 0
-    """Bytes of the files."""
+    """Bytes of the streams when it was asked for; more while the index is behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

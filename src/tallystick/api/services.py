@@ -19,6 +19,7 @@ from tallystick.clock import Clock
 from tallystick.config import Settings
 from tallystick.control.commands import Accepted
 from tallystick.control.feed import Feed
+from tallystick.control.indexer import Indexer
 from tallystick.control.sealer import Sealer
 from tallystick.control.texts import Texts
 from tallystick.db.database import Database, Transaction
@@ -104,6 +105,7 @@ class Services:
     clock: Clock
     series: Series
     sealer: Sealer
+    indexer: Indexer
     backend: Backend
     runs_dir: Path
     """Where the runs' directories lie."""
@@ -114,7 +116,7 @@ class Services:
     scripts: Scripts = field(default_factory=_scripts)
     """What lint has read lately."""
     metrics: Kept = field(default_factory=Kept)
-    """Answers made from metric files."""
+    """Answers made from metrics."""
     listed: Kept = field(default_factory=_listed)
     """Runs as lists show them, each by the entry that moved it last."""
 

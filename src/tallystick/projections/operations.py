@@ -1,9 +1,9 @@
-"""Tables of what is under way and no fact: deliveries, and what was acknowledged.
+"""Tables of what is under way and no fact: deliveries, what was acknowledged, what was measured.
 
 Losing them loses no fact (P6.1): notices are delivered or shown once more.
 """
 
-from sqlalchemy import BigInteger, Column, Index, String, Table
+from sqlalchemy import BigInteger, Column, Index, String, Table, Text
 
 from tallystick.projections.tables import metadata
 
@@ -31,3 +31,22 @@ acknowledged = Table(
 )
 """One row for each session, whose `notice` is empty: everything up to `seq` is acknowledged. One
 row for each later notice that is, too."""
+
+measured = Table(
+    "op_measured",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("metrics", Text, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("names", BigInteger, nullable=False),
+    Column("points", BigInteger, nullable=False),
+)
+"""What lists show of what each run has measured: JSON objects of the last values of its first
+metrics and of its summary; how many metrics and points it has. Made from the streams."""
+
+unindexed = Table(
+    "op_unindexed",
+    metadata,
+    Column("run", String, primary_key=True),
+)
+"""Runs whose index may be behind their streams; losing one costs the first who reads it a wait."""

@@ -2,7 +2,7 @@
 
 Below `runs/<run>/metrics/` lies `posted.jsonl`, what was posted, and one `<attempt>.jsonl` for each
 attempt, a byte-exact copy of the file that its job wrote. A file only grows. A batch with a key is
-written once, even if the server dies in the middle of it. Reading and sampling are in points.py.
+written once, even if the server dies in the middle of it. What they hold is read in indexing.py.
 """
 
 import fcntl
@@ -17,14 +17,13 @@ from typing import Final
 
 from tallystick import durable
 from tallystick.errors import ConflictError, UnavailableError
-from tallystick.store.points import Extent
+from tallystick.store.streams import READERS
 
 POSTED: Final = "posted"
 """Name of the file for what was posted."""
 
 _BATCH = struct.Struct(">32s32sQQ")  # key, digest of the rows, where they begin, how many bytes
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_TAIL_BYTES: Final = 65_536  # enough for the last rows of any ordinary file
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,20 @@ class Batch:
 
     key: bytes
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A stream as far as it had grown; it only grows, so this names its content."""
+
+    path: Path
+    size: int
+    """Bytes."""
+
+    @property
+    def name(self) -> str:
+        """Of the file."""
+        return self.path.name
 
 
 class Series:
@@ -75,7 +88,7 @@ class Series:
     def files(self, run: str) -> list[Path]:
         """The run's metric files: its attempts' by last change, then what was posted."""
         try:
-            found = [path for path in self._directory(run).iterdir() if path.suffix == ".jsonl"]
+            found = [path for path in self.directory(run).iterdir() if path.suffix in READERS]
         except FileNotFoundError:
             return []
         return sorted(found, key=lambda path: (path.stem == POSTED, path.stat().st_mtime_ns))
@@ -84,20 +97,17 @@ class Series:
         """The run's metric files as far as they have grown."""
         return tuple(Extent(path, path.stat().st_size) for path in self.files(run))
 
-    def tails(self, run: str) -> list[bytes]:
-        """The last whole lines of each file, at most 64 KiB of it."""
-        return [_tail(path) for path in self.files(run)]
-
-    def _directory(self, run: str) -> Path:
+    def directory(self, run: str) -> Path:
+        """Where the streams of a run lie, and the index that is made from them."""
         return self._runs_dir / run / "metrics"
 
     def _keys(self, run: str) -> Path:
-        return self._directory(run) / f"{POSTED}.keys"
+        return self.directory(run) / f"{POSTED}.keys"
 
     @contextmanager
     def _locked(self, run: str, name: str) -> Iterator[int]:
         """The file, made if need be, for one writer at a time."""
-        path = self._directory(run) / f"{name}.jsonl"
+        path = self.directory(run) / f"{name}.jsonl"
         try:
             fresh = not path.exists()
             durable.make_directory(path.parent)
@@ -213,12 +223,3 @@ def _write_all(file: int, content: bytes, *, at: int) -> None:
     while view:
         written = os.pwrite(file, view, at)
         view, at = view[written:], at + written
-
-
-def _tail(path: Path) -> bytes:
-    with open(durable.open_regular(path), "rb") as file:  # noqa: PTH123 - a descriptor
-        size = os.fstat(file.fileno()).st_size
-        start = max(0, size - _TAIL_BYTES)
-        file.seek(start)
-        content = file.read(size - start)
-    return content if start == 0 else content.partition(b"\n")[2]

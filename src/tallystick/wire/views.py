@@ -128,7 +128,9 @@ class RunView:
     """Always null: runs are supervised, not typed into a terminal."""
     wandb_dir: str | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
-    """Last values by metric name."""
+    """Last values by metric name; in a list, of the first 20 metrics."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """What the run said of itself with `tallystick.summary`."""
     receipt: Receipt | None = None
     warnings: list[Warning] = field(default_factory=list)
 

@@ -9,7 +9,8 @@ import pytest
 from tallystick.domain.commands import ReportEnded
 from tallystick.domain.ids import SYSTEM, AttemptId, RunId
 from tallystick.errors import UnavailableError
-from tallystick.store import points
+from tallystick.store import reading
+from tallystick.store.indexing_process import IndexingProcess
 from tests.unit.api.in_process import Api
 
 ROWS = '{"rows":[{"step":1,"loss":1}]}'
@@ -169,42 +170,70 @@ def lines(api: Api, run: str, *written: bytes) -> None:
     (directory / "att_000000000000.jsonl").write_bytes(b"\n".join(written) + b"\n")
 
 
-def test_of_a_long_file_the_newest_rows_are_read_and_it_is_said(
+def test_an_answer_is_made_once_for_each_state_of_the_streams(
     api: Api, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(points, "MOST_BYTES", 1_000)
-    rows = [b'{"step":%d,"loss":1}' % step for step in range(1_000)]
-    lines(api, run, *rows)
-    found = api.get(f"/runs/{run}/metrics")
-    total = len(b"\n".join(rows)) + 1
-    assert (found["sampled"], found["sampledKeys"]) == (True, [])
-    assert (found["read_bytes"], found["total_bytes"]) == (1_000, total)
-    assert (found["unread_rows"], found["rows"]) == (0, 45)
-    assert [point["step"] for point in found["metricSeries"]["loss"]] == list(range(955, 1_000))
+    made: list[str] = []
+    read = reading.read
 
+    def noted(*given: Any) -> Any:
+        made.append(threading.current_thread().name)
+        return read(*given)
 
-def test_a_poll_parses_only_what_has_grown_and_on_a_thread_of_its_own(
-    api: Api, run: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parsed: list[str] = []
-    load = points.load
-
-    def noted(files: Any) -> Any:
-        parsed.append(threading.current_thread().name)
-        return load(files)
-
-    monkeypatch.setattr("tallystick.api.routes.metrics.load", noted)
+    monkeypatch.setattr(reading, "read", noted)
     post(api, run, ROWS)
     first = api.get(f"/runs/{run}/metrics")
     assert api.get(f"/runs/{run}/metrics") == first
     post(api, run, ROWS)
     assert api.get(f"/runs/{run}/metrics")["rows"] == 2
-    assert len(parsed) == 2
-    assert all(name.startswith("tally-parser") for name in parsed)
+    assert len(made) == 2
+    assert all(name.startswith("tally-parser") for name in made)
 
 
-def test_the_last_values_stand_in_the_run_and_not_in_lists(api: Api, run: str) -> None:
-    post(api, run, '{"rows":[{"step":1,"loss":2},{"step":2,"loss":NaN}]}')
-    assert api.get(f"/runs/{run}")["metrics"] == {"loss": "NaN"}
+def test_series_are_chosen_by_name_and_by_a_range_of_steps(api: Api, run: str) -> None:
+    rows = [{"step": step, "a": step, "b,c": -step, "d": 0} for step in range(10)]
+    post(api, run, json.dumps({"rows": rows}))
+    found = api.get(f"/runs/{run}/metrics?keys=a,nothing&from_step=3&to_step=4.5")
+    assert found["metricSeries"] == {"a": [{"step": 3, "value": 3}, {"step": 4, "value": 4}]}
+    assert (found["metricKeys"], found["untold_keys"]) == (["a", "b,c", "d"], 0)
+    chosen = api.get(f"/runs/{run}/metrics", params={"keys": '["b,c"]'})
+    assert list(chosen["metricSeries"]) == ["b,c"]
+    for wrong in ("[1]", "[", '["a"'):
+        answer = api.call("GET", f"/runs/{run}/metrics", params={"keys": wrong})
+        assert (answer.status_code, answer.json()["code"]) == (422, "parameter_invalid")
+    assert api.call("GET", f"/runs/{run}/metrics?from_step=x").status_code == 422
+
+
+def test_more_series_than_one_answer_tells_are_all_named(api: Api, run: str) -> None:
+    post(api, run, json.dumps({"rows": [{f"m{n}": n for n in range(300)}]}))
+    found = api.get(f"/runs/{run}/metrics")
+    assert (len(found["metricKeys"]), len(found["metricSeries"])) == (300, 200)
+    assert (found["sampled"], found["untold_keys"]) == (True, 100)
+
+
+def test_an_index_that_was_damaged_is_made_anew(api: Api, run: str) -> None:
+    post(api, run, ROWS)
+    first = api.get(f"/runs/{run}/metrics")
+    assert first["rows"] == 1
+    index: Path = api.server.runs_dir / run / "metrics" / "index.sqlite"
+    api.server.indexer.stop()
+    for path in index.parent.glob("index.sqlite*"):
+        path.unlink()
+    index.write_bytes(b"not a database at all" * 500)
+    again = api.server.indexer.__class__(api.server.database, IndexingProcess(api.server.runs_dir))
+    again.start()
+    object.__setattr__(api.server.app.services, "indexer", again)
+    try:
+        assert api.get(f"/runs/{run}/metrics")["metricSeries"] == first["metricSeries"]
+    finally:
+        again.stop()
+
+
+def test_the_last_values_stand_in_the_run_and_in_lists(api: Api, run: str) -> None:
+    rows = '{"rows":[{"step":1,"loss":2},{"step":2,"loss":NaN},{"_summary":{"best":0.5}}]}'
+    post(api, run, rows)
+    api.server.indexer.catch_up(run).result(30)
+    found = api.get(f"/runs/{run}")
+    assert (found["metrics"], found["summary"]) == ({"loss": "NaN"}, {"best": 0.5})
     (listed,) = [item for item in api.get("/runs?limit=1000") if item["id"] == run]
-    assert listed["metrics"] == {}
+    assert (listed["metrics"], listed["summary"]) == (found["metrics"], found["summary"])

@@ -127,12 +127,3 @@ def test_a_disk_that_refuses_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError) as caught:
         Series(tmp_path).append(RUN, POSTED, b"{}\n")
     assert caught.value.code == "storage_failed"
-
-
-def test_the_tail_begins_with_a_whole_line(tmp_path: Path) -> None:
-    series = Series(tmp_path)
-    series.append(RUN, POSTED, b"".join(b'{"step":%d}\n' % n for n in range(10_000)))
-    (tail,) = series.tails(RUN)
-    assert tail.startswith(b'{"step":')
-    assert tail.endswith(b'{"step":9999}\n')
-    assert len(tail) <= 65_536

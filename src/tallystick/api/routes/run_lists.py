@@ -16,7 +16,8 @@ from tallystick.api.schemas import RunPage
 from tallystick.db.database import Transaction
 from tallystick.domain.ids import SessionId, SweepId
 from tallystick.domain.status import Phase, Status
-from tallystick.projections import runs
+from tallystick.projections import measured, runs
+from tallystick.projections.measured import Measured
 from tallystick.wire.views import RunView
 
 
@@ -48,7 +49,7 @@ def _page(
     """A page whose runs are shown from memory, but for those that an entry has moved since.
 
     What a list says of a run follows from the entries of its stream, and so does the key; but for
-    why a queued one waits, which is put in each time.
+    why a queued one waits and for what was measured, which are put in each time.
     """
     kept = call.services.listed
     found = runs.places(tx, wanted, limit=limit + 1, before=before)
@@ -62,8 +63,9 @@ def _page(
         items[run.id] = item
     queued = [place.id for place in shown if place.phase == Phase.QUEUED]
     told = reasons_for(tx, runs.many(tx, queued), room_for(call)) if queued else {}
+    known = measured.of_runs(tx, [place.id for place in shown])
     return [
-        orjson.Fragment(_with_reason(item, told.get(run)))
+        orjson.Fragment(_with_metrics(_with_reason(item, told.get(run)), known.get(run)))
         for run, item in items.items()
         if item is not None
     ], after
@@ -81,6 +83,17 @@ def _with_reason(item: bytes, told: Told | None) -> bytes:
     reason = orjson.dumps(told.pending_reason)
     place = orjson.dumps(told.queue_position)
     return item.replace(_WAITS, b'"queue_position":%b,"pending_reason":%b' % (place, reason), 1)
+
+
+_MEASURED: Final = b'"metrics":{},"summary":{}'
+
+
+def _with_metrics(item: bytes, known: Measured | None) -> bytes:
+    """An encoded run with its last values."""
+    if known is None:
+        return item
+    told = b'"metrics":%b,"summary":%b' % (known.metrics.encode(), known.summary.encode())
+    return item.replace(_MEASURED, told, 1)
 
 
 ENDPOINTS: Final = (

@@ -14,6 +14,7 @@ from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
 from tallystick.api.draining import warn_of_drain
 from tallystick.api.finding import find_run, is_id, run_missing, sweep_missing
+from tallystick.api.measured import SHORT_PATIENCE_SECONDS, State, last_values, state_of
 from tallystick.api.routes.queue import Told, reasons_for, room_for
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.texts import (
@@ -40,7 +41,6 @@ from tallystick.domain.status import ENDED_STATUSES, Phase
 from tallystick.errors import InvalidError
 from tallystick.ledger.canonical import LARGEST_INTEGER
 from tallystick.projections import runs
-from tallystick.store.points import Table, latest, read_lines
 from tallystick.wire.demands import Asked
 from tallystick.wire.requests import CreateRun, GpuWrap, UpdateRun
 from tallystick.wire.views import RunView
@@ -264,17 +264,15 @@ async def get(call: Call) -> Response:
 
 async def full_view(call: Call, run: Run, **more: Any) -> RunView:
     """Everything that is known about one run."""
-    return await call.services.work(_full_view, call, run, more)
+    state = await state_of(call.services, run.id, patience_seconds=SHORT_PATIENCE_SECONDS)
+    return await call.services.work(_full_view, call, run, state, more)
 
 
-def _full_view(call: Call, run: Run, more: dict[str, Any]) -> RunView:
+def _full_view(call: Call, run: Run, state: State, more: dict[str, Any]) -> RunView:
     services = call.services
     with services.database.read() as tx:
         material = views.of_runs(tx, [run], in_list=False)
         told = reasons_for(tx, [run], room_for(call)).get(run.id)
-    table = Table()
-    for tail in services.series.tails(run.id):
-        read_lines(table, tail.splitlines())
     run_dir = str(services.runs_dir / run.id / run.attempt) if run.attempt else None
     return views.run_view(
         run,
@@ -282,7 +280,7 @@ def _full_view(call: Call, run: Run, more: dict[str, Any]) -> RunView:
         queue_position=None if told is None else told.queue_position,
         pending_reason=None if told is None else told.pending_reason,
         run_dir=run_dir,
-        metrics=latest(table),
+        **last_values(services.series, state),
         **more,
     )
 
