@@ -10,7 +10,6 @@ from tallystick.domain.commands import ReportEnded
 from tallystick.domain.ids import SYSTEM, AttemptId, RunId
 from tallystick.errors import UnavailableError
 from tallystick.store import reading
-from tallystick.store.indexing_process import IndexingProcess
 from tests.unit.api.in_process import Api
 
 ROWS = '{"rows":[{"step":1,"loss":1}]}'
@@ -209,24 +208,6 @@ def test_more_series_than_one_answer_tells_are_all_named(api: Api, run: str) -> 
     found = api.get(f"/runs/{run}/metrics")
     assert (len(found["metricKeys"]), len(found["metricSeries"])) == (300, 200)
     assert (found["sampled"], found["untold_keys"]) == (True, 100)
-
-
-def test_an_index_that_was_damaged_is_made_anew(api: Api, run: str) -> None:
-    post(api, run, ROWS)
-    first = api.get(f"/runs/{run}/metrics")
-    assert first["rows"] == 1
-    index: Path = api.server.runs_dir / run / "metrics" / "index.sqlite"
-    api.server.indexer.stop()
-    for path in index.parent.glob("index.sqlite*"):
-        path.unlink()
-    index.write_bytes(b"not a database at all" * 500)
-    again = api.server.indexer.__class__(api.server.database, IndexingProcess(api.server.runs_dir))
-    again.start()
-    object.__setattr__(api.server.app.services, "indexer", again)
-    try:
-        assert api.get(f"/runs/{run}/metrics")["metricSeries"] == first["metricSeries"]
-    finally:
-        again.stop()
 
 
 def test_the_last_values_stand_in_the_run_and_in_lists(api: Api, run: str) -> None:
