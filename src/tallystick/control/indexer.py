@@ -23,7 +23,7 @@ from tallystick.store.indexing_process import IndexingProcess
 
 _log = logging.getLogger(__name__)
 
-SPACING_SECONDS: Final = 0.2
+SPACING_SECONDS: Final = 0.05
 POLL_SECONDS: Final = 30.0
 MOST_FAILURES: Final = 3
 """In a row; then a run is left alone until it is touched again."""

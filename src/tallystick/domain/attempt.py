@@ -4,7 +4,8 @@ What a supervisor reports comes numbered; a number that was seen is ignored, so 
 harmless. No end is guessed (P3.7), and the exit status is only ever the kernel's word (P3.5).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from tallystick.domain.commands import (
@@ -100,8 +101,9 @@ class Attempt:
     output_sha256: str | None = None
     metrics_bytes: int | None = None
     metrics_sha256: str | None = None
-    posted_bytes: int | None = None
-    posted_sha256: str | None = None
+    streams: Mapping[str, int] = field(default_factory=dict)
+    """How many bytes are sealed of each stream that the server keeps: what was posted, and what
+    clients and files of the job told."""
 
 
 def decide(
@@ -178,10 +180,18 @@ def _decide_active(run: Run, state: Attempt, command: AttemptCommand) -> list[At
             return []
 
 
+def sealed_bytes(state: Attempt, stream: str) -> int:
+    """How many bytes of a stream the ledger holds the digest of."""
+    if stream == "output":
+        return state.output_bytes or 0
+    if stream == "metrics":
+        return state.metrics_bytes or 0
+    return state.streams.get(stream, 0)
+
+
 def _decide_sealed(state: Attempt, command: ReportSealed) -> list[AttemptEvent]:
     """A seal may come after the end, and only grows."""
-    sealed = getattr(state, f"{command.stream}_bytes")
-    if sealed is not None and command.bytes <= sealed and command.n is None:
+    if command.n is None and command.bytes <= sealed_bytes(state, command.stream):
         return []
     event = OutputSealed(
         attempt=state.id,
@@ -350,9 +360,9 @@ def _evolve(state: Attempt, record: Record, event: AttemptEvent) -> Attempt:
 
 
 def _sealed(state: Attempt, event: OutputSealed) -> Attempt:
-    """The newest seal of one of the three streams."""
+    """The newest seal of a stream."""
     if event.stream == "output":
         return replace(state, output_bytes=event.bytes, output_sha256=event.sha256)
     if event.stream == "metrics":
         return replace(state, metrics_bytes=event.bytes, metrics_sha256=event.sha256)
-    return replace(state, posted_bytes=event.bytes, posted_sha256=event.sha256)
+    return replace(state, streams={**state.streams, event.stream: event.bytes})

@@ -96,4 +96,4 @@ unsealed = Table(
     Column("run", String, primary_key=True),
     Column("since", BigInteger, nullable=False),
 )
-"""Runs with posted metrics that no entry covers yet."""
+"""Runs with streams that no entry covers whole yet."""

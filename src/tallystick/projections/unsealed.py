@@ -1,4 +1,4 @@
-"""Which runs have posted metrics that no entry covers yet; operational, not a fact."""
+"""Which runs have streams that no entry covers whole yet; operational, not a fact."""
 
 from sqlalchemy import delete, select
 
@@ -7,15 +7,15 @@ from tallystick.projections.tables import unsealed as table
 
 
 def waiting(tx: Transaction) -> dict[str, int]:
-    """Since when, in milliseconds, each run has unsealed rows."""
+    """Since when, in milliseconds, each run has unsealed bytes."""
     return {row["run"]: row["since"] for row in tx.fetch(select(table))}
 
 
 def mark(tx: Transaction, run: str, *, since: int) -> None:
-    """A run has unsealed rows from now on."""
+    """A run has unsealed bytes from now on."""
     tx.upsert(table, [{"run": run, "since": since}])
 
 
 def clear(tx: Transaction, run: str) -> None:
-    """All rows of a run are sealed."""
+    """All streams of a run are sealed."""
     tx.execute(delete(table).where(table.c.run == run))
