@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from tallystick import __version__, durable
+from tallystick.api import protocols
 from tallystick.api.app import create_app
 from tallystick.api.services import Services
 from tallystick.api.skills import published_texts
@@ -58,6 +59,7 @@ from tallystick.execution.local import LocalBackend
 from tallystick.mcp.mounting import Mount
 from tallystick.proc import pid_namespace
 from tallystick.projections import tokens
+from tallystick.store.frames import Frames
 from tallystick.store.indexing_process import IndexingProcess
 from tallystick.store.series import Series
 
@@ -149,13 +151,14 @@ class Server:
             clock=clock,
             settings=settings,
             series=self.series,
+            frames=Frames(self.series),
             sealer=sealer,
             indexer=self.indexer,
             backend=self.backend,
             runs_dir=self.runs_dir,
         )
         self.mcp = Mount(max_body_bytes=settings.server.max_body_bytes)
-        self.app = create_app(self._services, self.mcp.endpoints)
+        self.app = create_app(self._services, (*protocols.ENDPOINTS, *self.mcp.endpoints))
         self.mcp.attach(self.app)
 
     def _execution(self, mint: Mint) -> tuple[Scheduler, Reconciler]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from tallystick.api import answers, auth, openapi, problems, queries
+from tallystick.api import answers, auth, openapi, problems, protocols, queries
 from tallystick.api.call import LARGE_BODY_BYTES, Call
 from tallystick.api.routes import (
     alerts,
@@ -151,17 +151,21 @@ class App:
 
     async def _answer(self, request: Request) -> Response:
         """The answer, whatever happens."""
+        headers = None
         try:
             return await self._pass(request)
         except problems.MethodError as error:
-            return problems.answer(error, headers={"allow": ", ".join(error.facts["allowed"])})
+            refusal: TallystickError = error
+            headers = {"allow": ", ".join(error.facts["allowed"])}
         except TallystickError as error:
-            return problems.answer(error)
+            refusal = error
         except (ClientDisconnect, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the 500 handler: a bug is told by its id only
             call = f"{request.method} {request.url.path}"
-            return problems.incident(error, clock=self.services.clock, call=call)
+            refusal = problems.incident(error, clock=self.services.clock, call=call)
+        members = protocols.members(request.scope["path"], refusal)
+        return problems.answer(refusal, headers=headers, members=members)
 
     async def _pass(self, request: Request) -> Response:
         """The gate itself, every check in its order."""
@@ -187,7 +191,7 @@ class App:
             query=values,
         )
         call.warnings.extend(_unknown_parameter(name) for name in unknown)
-        if endpoint.method in {"POST", "PUT"}:
+        if endpoint.method in {"POST", "PUT", "PATCH"}:
             call.raw = await self._read_body(request, headers)
         if endpoint.body is not None:
             call.body, notices = await self._parse(endpoint, call.raw)

@@ -5,6 +5,7 @@ for a second at most, and forgotten at once when any token is revoked. Answers t
 constant. Permissions are one table of roles; two roles see only what is their own.
 """
 
+import base64
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -25,6 +26,7 @@ ALLOWED: Final[Mapping[Role, frozenset[Permission]]] = {
             Permission.CREATE,
             Permission.CONTROL,
             Permission.METRICS,
+            Permission.TRACK,
             Permission.PEOPLE,
         }
     ),
@@ -35,10 +37,11 @@ ALLOWED: Final[Mapping[Role, frozenset[Permission]]] = {
             Permission.CREATE,
             Permission.CONTROL,
             Permission.METRICS,
+            Permission.TRACK,
         }
     ),
     Role.AUDITOR: frozenset({Permission.OPEN, Permission.READ}),
-    Role.RUN: frozenset({Permission.OPEN, Permission.READ, Permission.METRICS}),
+    Role.RUN: frozenset({Permission.OPEN, Permission.READ, Permission.METRICS, Permission.TRACK}),
     Role.SUPERVISOR: frozenset({Permission.OPEN, Permission.REPORT}),
     Role.SYSTEM: frozenset(),
 }
@@ -65,7 +68,18 @@ def credential(headers: Mapping[str, str]) -> str | None:
     if token:
         return token.strip()
     scheme, _, rest = headers.get("authorization", "").partition(" ")
-    return rest.strip() if scheme.lower() == "bearer" and rest.strip() else None
+    if scheme.lower() == "bearer":
+        return rest.strip() or None
+    return _password(rest) if scheme.lower() == "basic" else None
+
+
+def _password(encoded: str) -> str | None:
+    """The password of Basic authentication (RFC 7617): some clients can send nothing else."""
+    try:
+        _, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password.strip() or None
 
 
 class TokenCache:
@@ -147,6 +161,8 @@ def check_allowed(endpoint: Endpoint, token: Token, path: Mapping[str, str]) -> 
                 role=token.role.value,
             )
         raise ForbiddenError(said, code="role_forbidden", role=token.role.value)
+    if endpoint.permission is Permission.TRACK:
+        return
     if token.role is Role.RUN and path.get("run") != token.run:
         raise ForbiddenError(
             f"a run's own token opens that run and nothing else; this one belongs to {token.run}",

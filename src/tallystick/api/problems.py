@@ -39,10 +39,18 @@ def status_of(error: TallystickError) -> int:
     return _STATUS_HERE.get(type(error)) or problem.status_of(error)
 
 
-def answer(error: TallystickError, *, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem document of an error, with the headers that go with it."""
+def answer(
+    error: TallystickError,
+    *,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
+) -> Response:
+    """The problem document of an error, with the headers that go with it.
+
+    `members` are what clients of another protocol look for in an error, added to the document.
+    """
     status = status_of(error)
-    document = problem.document(error, status=status)
+    document = problem.document(error, status=status) | dict(members or {})
     if status == 422 and not document["next_actions"]:
         document["next_actions"] = ["GET /openapi.json describes the fields of every call"]
     content = answers.encode(document)
@@ -54,18 +62,16 @@ def answer(error: TallystickError, *, headers: Mapping[str, str] | None = None) 
     return Response(content, status, media_type=problem.MEDIA_TYPE, headers=extra)
 
 
-def incident(error: Exception, *, clock: Clock, call: str) -> Response:
+def incident(error: Exception, *, clock: Clock, call: str) -> TallystickError:
     """A fault of ours: logged whole under an id, told without any of it."""
     number = clock.new_id("inc")
     _log.error("incident %s in %s", number, call, exc_info=error)
-    return answer(
-        TallystickError(
-            f"something went wrong inside the server; it is logged as {number}",
-            code="internal_error",
-            hint="the request may or may not have taken effect; with an Idempotency-Key it can "
-            "be repeated safely",
-            incident=number,
-        )
+    return TallystickError(
+        f"something went wrong inside the server; it is logged as {number}",
+        code="internal_error",
+        hint="the request may or may not have taken effect; with an Idempotency-Key it can "
+        "be repeated safely",
+        incident=number,
     )
 
 

@@ -28,6 +28,8 @@ class Permission(StrEnum):
     CREATE = "create"
     CONTROL = "control"
     METRICS = "metrics"
+    TRACK = "track"
+    """Another tracker's protocol; the route itself sees which run it is about."""
     REPORT = "report"
     ADMINISTER = "administer"
     PEOPLE = "people"

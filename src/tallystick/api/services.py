@@ -28,6 +28,7 @@ from tallystick.domain.ids import Actor
 from tallystick.errors import TallystickError
 from tallystick.execution.backend import Backend
 from tallystick.ledger.ledger import Ledger
+from tallystick.store.frames import Frames
 from tallystick.store.kept import Kept
 from tallystick.store.series import Series
 
@@ -104,6 +105,7 @@ class Services:
     feed: Feed
     clock: Clock
     series: Series
+    frames: Frames
     sealer: Sealer
     indexer: Indexer
     backend: Backend

@@ -15,6 +15,7 @@ from tallystick.control.commands import CommandHandler
 from tallystick.control.credentials import Mint
 from tallystick.control.redaction import missing_marks, restore
 from tallystick.control.texts import Texts
+from tallystick.control.trackers import mlflow_variables, named_tracker
 from tallystick.control.vault import Vault
 from tallystick.db.database import Database
 from tallystick.domain.commands import RecordLost, RecordSubmission
@@ -133,6 +134,7 @@ class Launcher:
         for mark in (mark for text in exact for mark in missing_marks(text, secrets)):
             raise CorruptLedgerError(f"run {run.id}: the secret behind {mark} is missing")
         environment = json.loads(exact[2]) if run.environment is not None else {}
+        own_tracker = named_tracker(environment, exact[0]) is not None
         timeout_ms, memory_mb = run.demands.timeout_ms, run.demands.memory_mb
         return Bundle(
             run=run.id,
@@ -142,7 +144,7 @@ class Launcher:
             environment={
                 **self._settings.base_environment,
                 **{key: restore(value, secrets) for key, value in environment.items()},
-                **self._own_variables(run, attempt),
+                **self._own_variables(run, attempt, own_tracker=own_tracker),
                 **self._device_variables(assigned.gpus if assigned else ()),
             },
             server_file=str(self._settings.server_file),
@@ -152,18 +154,21 @@ class Launcher:
             memory_bytes=None if memory_mb is None else memory_mb * _MIB,
         )
 
-    def _own_variables(self, run: Run, attempt: AttemptId) -> dict[str, str]:
+    def _own_variables(self, run: Run, attempt: AttemptId, *, own_tracker: bool) -> dict[str, str]:
         """What a job may know about itself, with a token that opens this run only."""
+        token = self._mint.secret(attempt, Role.RUN)
         own = {
             "PYTHONUNBUFFERED": "1",
             "TALLY_RUN_ID": run.id,
             "TALLY_ATTEMPT_ID": attempt,
             "TALLY_CHAT_SESSION_ID": run.session,
-            "TALLY_TOKEN": self._mint.secret(attempt, Role.RUN),
+            "TALLY_TOKEN": token,
         }
         url = _server_url(self._settings.server_file)
         if url is not None:
             own["TALLY_SERVER_URL"] = url
+            if not own_tracker:
+                own |= mlflow_variables(run.id, url=url, token=token)
         if run.sweep is not None:
             own["TALLY_SWEEP_ID"] = run.sweep
         return own

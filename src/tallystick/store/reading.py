@@ -87,7 +87,7 @@ def told(blocks: Sequence[Block], buckets: int) -> tuple[list[Point], bool]:
 
 
 def _points(block: Block) -> list[Point]:
-    steps, values = _numbers(block.steps), _numbers(block.values)
+    steps, values = numbers(block.steps), numbers(block.values)
     times = block.times.tolist()
     return [
         {"step": step, "value": value}
@@ -97,7 +97,7 @@ def _points(block: Block) -> list[Point]:
     ]
 
 
-def _numbers(array: Array) -> list[Any]:
+def numbers(array: Array) -> list[Any]:
     """Numbers as JSON can carry them."""
     numbers: list[Any] = array.tolist()
     if array.dtype == np.float64:

@@ -56,7 +56,7 @@ class Series:
         self._runs_dir = runs_dir
 
     def append(self, run: str, name: str, chunk: bytes, *, offset: int | None = None) -> int:
-        """Add `chunk`, durably, and return the file's length.
+        """Add `chunk`, durably, and return the file's length; rows, unless `name` has a suffix.
 
         With an `offset` that is not the file's length nothing is written, and the length tells the
         caller where to go on. Raises `UnavailableError` when the disk does not take it.
@@ -107,7 +107,7 @@ class Series:
     @contextmanager
     def _locked(self, run: str, name: str) -> Iterator[int]:
         """The file, made if need be, for one writer at a time."""
-        path = self.directory(run) / f"{name}.jsonl"
+        path = self.directory(run) / (name if "." in name else f"{name}.jsonl")
         try:
             fresh = not path.exists()
             durable.make_directory(path.parent)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from tallystick.intake import rows
+from tallystick.intake import mlflow, rows
 from tallystick.intake.batch import Batch
 
 
@@ -15,4 +15,4 @@ class Reader(Protocol):
         ...
 
 
-READERS: Final[Mapping[str, Reader]] = {".jsonl": rows.read}
+READERS: Final[Mapping[str, Reader]] = {".jsonl": rows.read, ".mlflow": mlflow.read}

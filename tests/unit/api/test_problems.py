@@ -65,7 +65,8 @@ def test_a_passing_trouble_says_when_to_come_back() -> None:
 def test_a_fault_of_ours_reveals_nothing_but_its_number(caplog: pytest.LogCaptureFixture) -> None:
     secret = "the secret of the fault"
     with caplog.at_level(logging.ERROR):
-        answer = problems.incident(ValueError(secret), clock=ManualClock(), call="GET /x")
+        fault = problems.incident(ValueError(secret), clock=ManualClock(), call="GET /x")
+    answer = problems.answer(fault)
     document = json.loads(bytes(answer.body))
     assert answer.status_code == 500
     assert secret not in bytes(answer.body).decode()

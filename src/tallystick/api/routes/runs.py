@@ -29,6 +29,7 @@ from tallystick.api.workdirs import kind_of
 from tallystick.control.commands import Accepted
 from tallystick.control.redaction import redact_environment
 from tallystick.control.texts import Texts
+from tallystick.control.trackers import named_tracker
 from tallystick.db.database import Transaction
 from tallystick.domain import budget as budgets
 from tallystick.domain import params
@@ -75,6 +76,7 @@ async def register(call: Call, body: CreateRun, *, sweep: str | None) -> Respons
     )
     accepted = await call.services.submit(command, by=call.actor, texts=texts)
     call.warnings += await linted
+    call.warnings += tracker_notices(body.env or {}, body.command)
     return await created(call, accepted, texts)
 
 
@@ -231,6 +233,18 @@ def _checked_params(call: Call, given: Mapping[str, params.Value]) -> dict[str, 
         detail = "params: a value looked like a secret and was replaced; pass secrets in env"
         call.warnings.append(Notice(code="secret_redacted", detail=detail))
     return params.encode({**given, **shown})
+
+
+def tracker_notices(environment: Mapping[str, str], command: str) -> list[Notice]:
+    """What whoever names a tracker of their own should know."""
+    name = named_tracker(environment, command)
+    if name is None:
+        return []
+    detail = (
+        f"{name} names a tracker of your own: what the run logs with MLflow goes there and is not "
+        "in its record. Leave it out, and it arrives here by itself"
+    )
+    return [Notice(code="tracker_named", detail=detail)]
 
 
 def checked_environment(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,7 +13,12 @@ from tallystick.api.call import Call
 from tallystick.api.demands import checked_tags, demands_of
 from tallystick.api.finding import find_sweep
 from tallystick.api.plans import Made, Wanted, changed_by, declared_in, make
-from tallystick.api.routes.runs import checked_environment, checked_workdir, signals
+from tallystick.api.routes.runs import (
+    checked_environment,
+    checked_workdir,
+    signals,
+    tracker_notices,
+)
 from tallystick.api.routes.sweeps import LONGEST_GOAL, full_view
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.sweep_views import plan_view, sweep_view
@@ -84,6 +89,7 @@ async def create(call: Call) -> Response:
         + await signals(call, accepted)
         + call.warnings
         + made.notices
+        + tracker_notices(body.env, body.base_command)
         + await linted,
     }
     if accepted.replayed:
