@@ -78,6 +78,9 @@ PROGRAMS = (
 AGENTS = Path("build/agents")
 """Where the agents' own programs are installed; tests/agents holds their lock file."""
 
+CLIENTS = Path("build/clients")
+"""Where the clients of other trackers are installed, each in an environment of its own."""
+
 CHECK = (
     Suite(name="format", command=(str(BIN / "ruff"), "format", "--check", "--quiet", ".")),
     Suite(name="lint", command=(str(BIN / "ruff"), "check", "--quiet", ".")),
@@ -96,6 +99,7 @@ REST = (
     Suite(name="http", folder="tests/http", workers=2),
     Suite(name="docs", folder="tests/docs"),
     Suite(name="agents", folder="tests/agents"),
+    Suite(name="clients", folder="tests/clients", workers=2),
 )
 
 SOAK_ROUNDS = 10
@@ -148,6 +152,8 @@ def main(arguments: Sequence[str]) -> int:
     missing = provide(PROGRAMS) if arguments[0] != "check" else ()
     if "agents" in wanted:
         install_agents()
+    if "clients" in wanted:
+        install_clients()
     outcomes = [run(suite) for suite in plan if suite.name in wanted]
     strict = is_strict(os.environ)
     print(report(outcomes, missing=missing, strict=strict), flush=True)
@@ -259,6 +265,24 @@ def install_agents() -> None:
             shutil.rmtree(AGENTS, ignore_errors=True)
             shutil.move(scratch, AGENTS)
             _made(Path(scratch))
+
+
+def install_clients() -> None:
+    """Bring the clients of other trackers, one environment for each file of requirements.
+
+    What cannot be had is not installed; the tests that need it say so.
+    """
+    for wanted in sorted(Path("tests/clients/requirements").glob("*.txt")):
+        place = CLIENTS / wanted.stem
+        done = place / wanted.name
+        if done.exists() and done.read_bytes() == wanted.read_bytes():
+            continue
+        print(f"installing {wanted.stem} that the server is tested with", flush=True)
+        shutil.rmtree(place, ignore_errors=True)
+        execute((sys.executable, "-m", "venv", str(place)), ())
+        pip = (str(place / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+        if execute((*pip, "install", "--quiet", "--quiet", "--requirement", str(wanted)), ()) == 0:
+            shutil.copy(wanted, done)
 
 
 def _made(folder: Path) -> Path:

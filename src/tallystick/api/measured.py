@@ -72,4 +72,10 @@ def last_values(series: Series, state: State) -> dict[str, Any]:
     with opened(series.directory(state.run), state.order) as index:
         if index is None:
             return {}
-        return {"metrics": index.latest(limit=MOST_LAST), "summary": index.notes("summary")}
+        return {
+            "metrics": index.latest(limit=MOST_LAST),
+            "summary": index.notes("summary"),
+            "logged_params": index.notes("param"),
+            "logged_tags": index.notes("tag"),
+            "claims": index.notes("claim"),
+        }

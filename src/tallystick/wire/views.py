@@ -131,6 +131,12 @@ class RunView:
     """Last values by metric name; in a list, of the first 20 metrics."""
     summary: dict[str, Any] = field(default_factory=dict)
     """What the run said of itself with `tallystick.summary`."""
+    logged_params: dict[str, Any] = field(default_factory=dict)
+    """Parameters that a client inside the job logged; not in a list."""
+    logged_tags: dict[str, Any] = field(default_factory=dict)
+    """Tags likewise."""
+    claims: dict[str, Any] = field(default_factory=dict)
+    """What a client said about the status: recorded, and not believed (P3.5)."""
     receipt: Receipt | None = None
     warnings: list[Warning] = field(default_factory=list)
 

@@ -50,6 +50,11 @@ def test_command_directory_and_variables_reach_the_supervisor_with_their_secrets
         "TALLY_SWEEP_ID": run.sweep,
         "TALLY_SERVER_URL": "http://127.0.0.1:1",
         "TALLY_TOKEN": MINT.secret(attempt.id, Role.RUN),
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+        "MLFLOW_TRACKING_TOKEN": MINT.secret(attempt.id, Role.RUN),
+        "MLFLOW_RUN_ID": run.id,
+        "MLFLOW_RUN_CONTEXT": json.dumps({"tally.run": run.id}),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     plain = {"PATH": "/bin", "LANG": "de", "A": "1", "X_TOKEN": SECRET}
     assert bundle.environment == {**plain, **own}
@@ -201,3 +206,21 @@ def test_without_an_address_the_job_gets_none(rig: Rig) -> None:
     (rig.road.directory / "server.json").write_text("{")
     _, attempt = rig.launched()
     assert "TALLY_SERVER_URL" not in rig.backend.bundle(attempt.id).environment
+
+
+@pytest.mark.parametrize(
+    ("environment", "command"),
+    [
+        ({"MLFLOW_TRACKING_URI": "file:///mine"}, "true"),
+        ({"MLFLOW_RUN_ID": "abc"}, "true"),
+        ({}, "MLFLOW_TRACKING_URI=sqlite:///mine.db python train.py"),
+    ],
+)
+def test_a_tracker_that_the_run_names_itself_is_left_to_it(
+    rig: Rig, environment: dict[str, str], command: str
+) -> None:
+    (rig.road.directory / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:1"}))
+    run = rig.road.state(with_environment(rig, environment, command=command))
+    bundle = rig.backend.bundle(rig.attempt_of(run.id).id)
+    named = {key: held for key, held in bundle.environment.items() if key.startswith("MLFLOW")}
+    assert named == environment

@@ -53,8 +53,8 @@ def members(error: TallystickError) -> dict[str, Any]:
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), None)
     if code is None:
         code = "INVALID_PARAMETER_VALUE" if isinstance(error, Refusal) else "INTERNAL_ERROR"
-    hint = error.facts.get("hint")
-    return {"error_code": code, "message": f"{error.detail}; {hint}" if hint else error.detail}
+    message = f"{error.detail}; {error.hint}" if error.hint else error.detail
+    return {"error_code": code, "message": message}
 
 
 @dataclass(frozen=True, slots=True)
