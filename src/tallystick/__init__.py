@@ -7,18 +7,19 @@ import this package too, start fast and need nothing but Python.
 TYPE_CHECKING = False  # importing typing takes longer than all that the hook decides
 if TYPE_CHECKING:
     from tallystick.client.client import Client as Client
+    from tallystick.client.run import artifact as artifact
     from tallystick.client.run import flush as flush
     from tallystick.client.run import log as log
     from tallystick.client.run import summary as summary
     from tallystick.errors import TallystickError as TallystickError
 
 __version__ = "0.1.0"
-__all__ = ["Client", "TallystickError", "__version__", "flush", "log", "summary"]
+__all__ = ["Client", "TallystickError", "__version__", "artifact", "flush", "log", "summary"]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use."""
-    if name in {"flush", "log", "summary"}:
+    if name in {"artifact", "flush", "log", "summary"}:
         from tallystick.client import run  # noqa: PLC0415
 
         return getattr(run, name)

@@ -113,6 +113,20 @@ class ExecutionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactSettings:
+    """Which files of a run are kept when it has ended."""
+
+    max_files: int = 2_000
+    """Files that one look keeps; what is left out is named in the record."""
+    max_file_mb: int = 2_048
+    """A larger file is left out. An upload of more is refused."""
+    max_total_mb: int = 20_480
+    """Of all files that one look keeps."""
+    ignore: str = "*.tmp,*.lock,*.pyc,__pycache__,.git,.cache,.DS_Store,node_modules"
+    """Patterns of names, of files or of directories, with commas between them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotifySettings:
     """Who is told what happened, beside those who ask."""
 
@@ -134,6 +148,7 @@ class Settings:
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    artifacts: ArtifactSettings = field(default_factory=ArtifactSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
 
     @property

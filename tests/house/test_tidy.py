@@ -83,7 +83,7 @@ LAZY = {
 }
 
 BROAD = {
-    "client/run.py": (2, "logging never breaks training, whatever is logged"),
+    "client/run.py": (3, "logging never breaks training, whatever is logged"),
     "__main__.py": (1, "a hook that cannot even be imported refuses"),
     "agents/hook.py": (1, "the guard fails closed, whatever fails"),
     "control/service.py": (1, "a loop outlives a bug in one tick"),

@@ -19,6 +19,7 @@ from tallystick.api import answers, auth, openapi, problems, protocols, queries
 from tallystick.api.call import LARGE_BODY_BYTES, Call
 from tallystick.api.routes import (
     alerts,
+    artifacts,
     attempts,
     brief,
     budgets,
@@ -80,6 +81,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = tuple(
             control,
             logs,
             metrics,
+            artifacts,
             attempts,
             streams,
             sessions,
@@ -191,7 +193,7 @@ class App:
             query=values,
         )
         call.warnings.extend(_unknown_parameter(name) for name in unknown)
-        if endpoint.method in {"POST", "PUT", "PATCH"}:
+        if endpoint.method in {"POST", "PUT", "PATCH"} and not endpoint.uploads:
             call.raw = await self._read_body(request, headers)
         if endpoint.body is not None:
             call.body, notices = await self._parse(endpoint, call.raw)

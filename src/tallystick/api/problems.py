@@ -30,7 +30,17 @@ class MethodError(Refusal):
     default_code = "method_not_allowed"
 
 
-_STATUS_HERE: Final[Mapping[type[TallystickError], int]] = {TooLargeError: 413, MethodError: 405}
+class RangeError(Refusal):
+    """There are no such bytes in this file."""
+
+    default_code = "range_not_satisfiable"
+
+
+_STATUS_HERE: Final[Mapping[type[TallystickError], int]] = {
+    TooLargeError: 413,
+    MethodError: 405,
+    RangeError: 416,
+}
 """Refusals that only HTTP knows."""
 
 

@@ -57,6 +57,8 @@ class Endpoint:
     """Takes an Idempotency-Key."""
     hidden: bool = False
     """Left out of the OpenAPI document: answers only that it is not offered."""
+    uploads: bool = False
+    """The route itself reads the body, piece by piece; it may be larger than other bodies."""
     streams: bool = False
     """Answers for as long as the caller listens."""
 

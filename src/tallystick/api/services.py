@@ -17,6 +17,7 @@ from tallystick.api.skills import Skills, load_skills
 from tallystick.api.workdirs import Workdirs
 from tallystick.clock import Clock
 from tallystick.config import Settings
+from tallystick.control.collector import Collector
 from tallystick.control.commands import Accepted
 from tallystick.control.feed import Feed
 from tallystick.control.indexer import Indexer
@@ -28,6 +29,7 @@ from tallystick.domain.ids import Actor
 from tallystick.errors import TallystickError
 from tallystick.execution.backend import Backend
 from tallystick.ledger.ledger import Ledger
+from tallystick.store.blobs import Blobs
 from tallystick.store.frames import Frames
 from tallystick.store.kept import Kept
 from tallystick.store.series import Series
@@ -39,6 +41,9 @@ LISTED_BYTES: Final = 16 * 1024 * 1024
 
 READERS: Final = 8
 """Threads that read: more than cores usually, because they wait for disks."""
+
+UPLOADERS: Final = 4
+"""Threads that keep files: a slow sender holds up others that send, and nobody who reads."""
 
 
 class Handler(Protocol):
@@ -80,6 +85,10 @@ def _parser() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="tally-parser")
 
 
+def _uploads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(UPLOADERS, thread_name_prefix="tally-upload")
+
+
 def _workdirs() -> Workdirs:
     return Workdirs(loop_time)
 
@@ -108,12 +117,15 @@ class Services:
     frames: Frames
     sealer: Sealer
     indexer: Indexer
+    blobs: Blobs
+    collector: Collector
     backend: Backend
     runs_dir: Path
     """Where the runs' directories lie."""
     skills: Skills = field(default_factory=load_skills)
     readers: ThreadPoolExecutor = field(default_factory=_readers)
     parser: ThreadPoolExecutor = field(default_factory=_parser)
+    uploads: ThreadPoolExecutor = field(default_factory=_uploads)
     workdirs: Workdirs = field(default_factory=_workdirs)
     scripts: Scripts = field(default_factory=_scripts)
     """What lint has read lately."""
@@ -151,6 +163,7 @@ class Services:
         """End the pools; may be repeated."""
         self.parser.shutdown(wait=False, cancel_futures=True)
         self.readers.shutdown(wait=False, cancel_futures=True)
+        self.uploads.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, question: Callable[[Transaction], T]) -> T:
         with self.database.read() as tx:

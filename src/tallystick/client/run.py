@@ -9,6 +9,7 @@ forked. Outside a run nothing is recorded, which is said once. Nothing here rais
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -22,6 +23,9 @@ from typing import Any, Final
 METRICS_VARIABLE: Final = "TALLY_METRICS"
 """Set by the supervisor: the metrics file of the attempt."""
 
+OUTPUT_VARIABLE: Final = "TALLY_OUTPUT_DIR"
+"""Set by the server: files in this directory are kept when the attempt has ended."""
+
 SLOW_SECONDS: Final = 0.05
 """A write that took longer moves those of the next `SLOW_FOR_SECONDS` to a thread."""
 
@@ -34,15 +38,19 @@ RETRY_SECONDS: Final = 0.5
 EXIT_SECONDS: Final = 5.0
 """How long the end of a process waits for lines that the disk has not taken yet."""
 
+_OUTSIDE: Final = "not inside a run: nothing is recorded. `tally exec` makes a run"
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class RunLog:
     """Where one process writes what it measures."""
 
-    def __init__(self, path: str | None) -> None:
-        """`path` is the metrics file of the attempt, None outside a run; nothing is opened yet."""
+    def __init__(self, path: str | None, output: str | None = None) -> None:
+        """`path` is the metrics file of the attempt, `output` the directory whose files are kept;
+        None outside a run. Nothing is opened yet.
+        """
         self._path = path
+        self._output = output
         self._file = -1
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()  # guarded by _lock
@@ -70,6 +78,22 @@ class RunLog:
         except Exception as error:  # noqa: BLE001 - likewise
             self._say("row", f"a summary was not recorded: {type(error).__name__}: {error}")
 
+    def artifact(self, path: str | os.PathLike[str], *, name: str | None = None) -> str | None:
+        """Copy a file, or a directory with all below it, to where files are kept."""
+        try:
+            if self._output is None:
+                self._say("outside", _OUTSIDE)
+                return None
+            source = os.path.abspath(path)  # noqa: PTH100 - no links resolved
+            target = _target(self._output, name or os.path.basename(source))  # noqa: PTH119
+            if target == source:
+                return target
+            _copy(source, target)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._say("file", f"{path!s} was not kept: {type(error).__name__}: {error}")
+            return None
+        return target
+
     def flush(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """Wait until the file holds everything; False when the time was up before."""
         until = time.monotonic() + timeout_seconds
@@ -93,7 +117,7 @@ class RunLog:
 
     def _write(self, row: Mapping[str, Any]) -> None:
         if self._path is None:
-            self._say("outside", "not inside a run: nothing is recorded. `tally exec` makes a run")
+            self._say("outside", _OUTSIDE)
             return
         line = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_text)
         content = line.encode("utf-8", "backslashreplace") + b"\n"
@@ -189,10 +213,36 @@ def _text(value: Any) -> Any:
     return plain if isinstance(plain, int | float) else str(value)
 
 
+def _target(output: str, name: str) -> str:
+    """Where a file is kept under a name; raises ValueError for one that leads elsewhere."""
+    parts = name.split("/")
+    if not name or name.startswith("/") or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError(f"{name!r} is no relative path")
+    return os.path.join(output, *parts)  # noqa: PTH118
+
+
+def _copy(source: str, target: str) -> None:
+    """A file, whole or not there; a directory file by file."""
+    if os.path.isdir(source):  # noqa: PTH112
+        for name in sorted(os.listdir(source)):  # noqa: PTH208
+            below = os.path.join(source, name)  # noqa: PTH118
+            if not os.path.islink(below):  # noqa: PTH114
+                _copy(below, os.path.join(target, name))  # noqa: PTH118
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+    scratch = f"{target}.{os.getpid()}.{threading.get_ident()}.tmp"
+    try:
+        shutil.copyfile(source, scratch)
+        os.replace(scratch, target)  # noqa: PTH105
+    finally:
+        with suppress(OSError):
+            os.unlink(scratch)  # noqa: PTH108
+
+
 @cache
 def _of_this_process() -> RunLog:
     """The log of this process, which ends with it and knows when it is forked."""
-    log = RunLog(os.environ.get(METRICS_VARIABLE))
+    log = RunLog(os.environ.get(METRICS_VARIABLE), os.environ.get(OUTPUT_VARIABLE))
     register(log.finish)
     os.register_at_fork(after_in_child=log.forked)
     return log
@@ -213,6 +263,16 @@ def summary(values: Mapping[str, Any]) -> None:
     each name counts. Returns at once and raises nothing.
     """
     _of_this_process().summary(values)
+
+
+def artifact(path: str | os.PathLike[str], *, name: str | None = None) -> str | None:
+    """Keep a file of this run, or a directory with all below it, as it is now.
+
+    It is copied to where the run's files lie, and kept by content when the attempt has ended.
+    `name` is what the record calls it, by default the last part of `path`. Returns where the copy
+    lies; None, and a line on standard error, when there is none. Raises nothing.
+    """
+    return _of_this_process().artifact(path, name=name)
 
 
 def flush(timeout_seconds: float = EXIT_SECONDS) -> bool:

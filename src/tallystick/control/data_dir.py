@@ -34,6 +34,7 @@ MINT_FILE: Final = "attempt.key"
 ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 - the name of a file
 AGENT_TOKEN_FILE: Final = "agent.token"  # noqa: S105 - the name of a file
 RUNS: Final = "runs"
+BLOBS: Final = "blobs"
 
 SHORTEST_TOKEN: Final = 32
 """Characters: a token is hashed into the ledger, and a shorter one could be guessed from there."""

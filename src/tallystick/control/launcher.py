@@ -13,6 +13,7 @@ from typing import Final
 from tallystick.clock import Clock
 from tallystick.control.commands import CommandHandler
 from tallystick.control.credentials import Mint
+from tallystick.control.places import OUTPUT, WANDB
 from tallystick.control.redaction import missing_marks, restore
 from tallystick.control.texts import Texts
 from tallystick.control.trackers import mlflow_variables, named_tracker
@@ -84,6 +85,8 @@ class Launcher:
         directory = self.directory_of(run.id, attempt)
         try:
             write_bundle(directory, self._bundle(run, attempt))
+            for name in (OUTPUT, WANDB):
+                (directory / name).mkdir(mode=0o700, exist_ok=True)
         except (Refusal, CorruptLedgerError) as error:
             self._give_up(run, attempt, error.detail)
             return
@@ -143,6 +146,7 @@ class Launcher:
             workdir=restore(exact[1], secrets),
             environment={
                 **self._settings.base_environment,
+                "WANDB_DIR": str(self.directory_of(run.id, attempt) / WANDB),
                 **{key: restore(value, secrets) for key, value in environment.items()},
                 **self._own_variables(run, attempt, own_tracker=own_tracker),
                 **self._device_variables(assigned.gpus if assigned else ()),
@@ -163,6 +167,7 @@ class Launcher:
             "TALLY_ATTEMPT_ID": attempt,
             "TALLY_CHAT_SESSION_ID": run.session,
             "TALLY_TOKEN": token,
+            "TALLY_OUTPUT_DIR": str(self.directory_of(run.id, attempt) / OUTPUT),
         }
         url = _server_url(self._settings.server_file)
         if url is not None:

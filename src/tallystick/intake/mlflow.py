@@ -15,9 +15,8 @@ DELETED: Final = None
 """What a tag holds once it was deleted."""
 
 
-def read(content: bytes, *, rows: int, final: bool) -> Batch:
+def read(content: bytes, *, final: bool) -> Batch:
     """The frames of a piece that begins with a line."""
-    del rows  # every point names its step
     batch = Batch(used=len(content) if final else content.rfind(b"\n") + 1)
     for line in content[: batch.used].split(b"\n"):
         if not line.strip():
@@ -54,6 +53,8 @@ def _read_frame(
             _claimed(batch, frame, body, prefix)
         case "runs/log-inputs":
             _inputs(batch, body, prefix)
+        case _ if call.startswith("logged-models"):
+            _model(batch, frame, body)
         case _:
             batch.notes["call", f"{prefix}{call}"] = body
 
@@ -85,6 +86,19 @@ def _claimed(batch: Batch, frame: Mapping[str, Any], body: Mapping[str, Any], pr
         batch.notes["claim", f"{prefix}status"] = claim | {"at": frame.get("at")}
         if not prefix:
             batch.notes["begun", str(frame.get("attempt"))] = True
+
+
+def _model(batch: Batch, frame: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+    """A model of the run; the frame's `child` is its id."""
+    model = str(frame.get("child"))
+    told = {"at": frame.get("at")}
+    if frame.get("call") == "logged-models":
+        names = ("name", "model_type", "source_run_id")
+        batch.notes["model", model] = told | {name: body.get(name) for name in names}
+    elif isinstance(body.get("status"), str):
+        batch.notes["model_status", model] = told | {"status": body["status"]}
+    _pairs(batch, "model_param", _objects(body, "params"), f"{model}/")
+    _pairs(batch, "model_tag", _objects(body, "tags"), f"{model}/")
 
 
 def _inputs(batch: Batch, body: Mapping[str, Any], prefix: str) -> None:

@@ -50,3 +50,11 @@ unindexed = Table(
     Column("run", String, primary_key=True),
 )
 """Runs whose index may be behind their streams; losing one costs the first who reads it a wait."""
+
+cursors = Table(
+    "op_cursors",
+    metadata,
+    Column("follower", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+"""The last entry that each follower of the ledger has dealt with; losing it repeats work."""

@@ -118,7 +118,7 @@ def no_output(seen: Seen) -> Iterator[LintFinding]:
     """R104: the script writes files, and nothing in the command says where."""
     for launch in seen.launches:
         script = launch.says
-        if script is None or next(_outputs(launch), None) is not None:
+        if script is None or next(outputs(launch), None) is not None:
             continue
         if _sets(launch, script.output_options, seen.params):
             continue
@@ -144,7 +144,7 @@ def _sets(launch: Launch, options: tuple[str, ...], params: Mapping[str, Any]) -
     return any(word.raw.partition("=")[0].replace("_", "-") in plain for word in launch.arguments)
 
 
-def _outputs(launch: Launch) -> Iterator[Word]:
+def outputs(launch: Launch) -> Iterator[Word]:
     """The words that say where output goes."""
     words = launch.arguments
     for place, word in enumerate(words):
@@ -163,7 +163,7 @@ def shared_output(seen: Seen) -> Iterator[LintFinding]:
     if not several and not seen.params:
         return
     for launch in seen.launches:
-        for word in _outputs(launch):
+        for word in outputs(launch):
             if word.text is None or _PLACEHOLDER.search(word.raw) is not None:
                 continue
             path = word.text.partition("=")[2] if "=" in word.text else word.text

@@ -150,7 +150,7 @@ def _advance_one(writer: IndexWriter, extent: Extent, *, final: bool) -> int:
         end = min(extent.size, source.position + size)
         content = _piece(extent.path, source.position, end)
         last = final and end == extent.size
-        batch = READERS[extent.path.suffix](content, rows=source.rows, final=last)
+        batch = READERS[extent.path.suffix](content, source, last)
         if batch.used == 0 and end < extent.size and size >= LONGEST_PIECE:
             batch = Batch(used=len(content), unread=1)
         if batch.used > 0:

@@ -50,6 +50,8 @@ def test_command_directory_and_variables_reach_the_supervisor_with_their_secrets
         "TALLY_SWEEP_ID": run.sweep,
         "TALLY_SERVER_URL": "http://127.0.0.1:1",
         "TALLY_TOKEN": MINT.secret(attempt.id, Role.RUN),
+        "TALLY_OUTPUT_DIR": str(rig.runs_dir / run.id / attempt.id / "artifacts"),
+        "WANDB_DIR": str(rig.runs_dir / run.id / attempt.id / "wandb_data"),
         "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
         "MLFLOW_TRACKING_TOKEN": MINT.secret(attempt.id, Role.RUN),
         "MLFLOW_RUN_ID": run.id,

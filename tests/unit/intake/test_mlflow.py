@@ -10,7 +10,7 @@ from tallystick.intake.mlflow import read
 
 def batch_of(*frames: dict[str, Any]) -> Batch:
     lines = [json.dumps({"attempt": "att_1", "at": 5, **frame}) for frame in frames]
-    return read("".join(f"{line}\n" for line in lines).encode(), rows=0, final=False)
+    return read("".join(f"{line}\n" for line in lines).encode(), final=False)
 
 
 def test_a_metric_keeps_step_value_and_time() -> None:

@@ -7,11 +7,15 @@ each of them.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tallystick.api.protocols import mlflow, mlflow_shapes
+from tallystick.api.protocols import mlflow, mlflow_artifacts, mlflow_models, mlflow_shapes
 from tallystick.api.routing import Endpoint
 from tallystick.errors import TallystickError
 
-ENDPOINTS: Final[tuple[Endpoint, ...]] = mlflow.ENDPOINTS
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    *mlflow.ENDPOINTS,
+    *mlflow_models.ENDPOINTS,
+    *mlflow_artifacts.ENDPOINTS,
+)
 """Every route of every protocol."""
 
 

@@ -54,7 +54,7 @@ _LATE: Final = "a run of a job can be told about until it ends; register another
 async def experiment_by_name(call: Call) -> Response:
     """Inside a job every name is that of the run's own sweep; elsewhere names are sweep ids."""
     name = call.query["experiment_name"]
-    own = await _own_run(call)
+    own = await own_run(call)
     if own is not None:
         return _answer({"experiment": await _experiment(call, own.sweep)})
     return _answer({"experiment": await _experiment(call, name)})
@@ -62,14 +62,14 @@ async def experiment_by_name(call: Call) -> Response:
 
 async def experiment(call: Call) -> Response:
     """A sweep by its id."""
-    own = await _own_run(call)
+    own = await own_run(call)
     sweep = own.sweep if own is not None else call.query["experiment_id"]
     return _answer({"experiment": await _experiment(call, sweep)})
 
 
 async def create_experiment(call: Call) -> Response:
     """Inside a job: its sweep. Elsewhere sweeps are made by their own call."""
-    own = await _own_run(call)
+    own = await own_run(call)
     if own is None:
         raise ForbiddenError(
             "experiments are sweeps here, and are created by POST /sweeps",
@@ -81,7 +81,7 @@ async def create_experiment(call: Call) -> Response:
 
 async def search_experiments(call: Call) -> Response:
     """The sweep of the run inside a job, else the newest sweeps."""
-    own = await _own_run(call)
+    own = await own_run(call)
     if own is not None:
         return _answer({"experiments": [await _experiment(call, own.sweep)]})
     raise InvalidError(
@@ -103,8 +103,8 @@ def _named_sweep(tx: Transaction, key: str) -> dict[str, Any]:
 
 async def create_run(call: Call) -> Response:
     """The registered run, for the first who asks inside an attempt; after that a nested one."""
-    body = _body(call)
-    own = await _own_run(call)
+    body = body_of(call)
+    own = await own_run(call)
     if own is None:
         raise ForbiddenError(
             "runs are registered by POST /runs before they are executed",
@@ -114,7 +114,7 @@ async def create_run(call: Call) -> Response:
     tags = {tag.get("key"): tag.get("value") for tag in body.get("tags") or [] if tag}
     nested = bool(tags.get("mlflow.parentRunId")) or await _has_begun(call, own)
     child = f"nested-{call.services.clock.token_bytes(4).hex()}" if nested else ""
-    kept = await _keep(call, own, "runs/create", child=child)
+    kept = await keep(call, own, "runs/create", child=child)
     found = await _tracked(call, Place(own.id, child if kept is None else kept))
     return _answer({"run": found.document()})
 
@@ -134,7 +134,7 @@ async def get_run(call: Call) -> Response:
 async def update_run(call: Call) -> Response:
     """A status and an end that a client claims: recorded, and not believed."""
     place, run = await _written(call)
-    await _keep(call, run, "runs/update", child=place.child)
+    await keep(call, run, "runs/update", child=place.child)
     return _answer({"run_info": (await _tracked(call, place)).info})
 
 
@@ -143,7 +143,7 @@ def _keeping(name: str) -> Route:
 
     async def route(call: Call) -> Response:
         place, run = await _written(call)
-        await _keep(call, run, name, child=place.child)
+        await keep(call, run, name, child=place.child)
         return _answer({})
 
     route.__doc__ = f"Keep what a client tells by {name}."
@@ -152,8 +152,8 @@ def _keeping(name: str) -> Route:
 
 async def search_runs(call: Call) -> Response:
     """Runs of some experiments by MLflow's own expressions; inside a job, of its own run."""
-    body = _body(call)
-    own = await _own_run(call)
+    body = body_of(call)
+    own = await own_run(call)
     matches = matcher(str(body.get("filter") or ""))
     limit = min(int(body.get("max_results") or 1000), 50_000)
     offset = _offset(body.get("page_token"))
@@ -226,14 +226,15 @@ def _points(block: Block) -> list[shapes.Point]:
     return list(zip(numbers(block.steps), numbers(block.values), block.times.tolist(), strict=True))
 
 
-def _body(call: Call) -> dict[str, Any]:
+def body_of(call: Call) -> dict[str, Any]:
+    """What a client told; raises `InvalidError` for what is no JSON object."""
     document = parse(call.raw, not_finite=True) if call.raw.strip() else {}
     if not isinstance(document, dict):
         raise InvalidError("body: expected a JSON object", code="body_invalid")
     return document
 
 
-async def _own_run(call: Call) -> Run | None:
+async def own_run(call: Call) -> Run | None:
     """The run whose own token asks; None for any other token."""
     token = call.token
     if token is None or token.role is not Role.RUN or token.run is None:
@@ -245,6 +246,12 @@ async def _own_run(call: Call) -> Run | None:
 async def _place(call: Call, run_id: str) -> Place:
     """Where an id leads; raises `NotFoundError`, `ForbiddenError` for another run's token."""
     place = Place.of(run_id)
+    await check_place(call, place)
+    return place
+
+
+async def check_place(call: Call, place: Place) -> None:
+    """Raises `ForbiddenError` for another run's token, `NotFoundError` when there is none."""
     token = call.token
     if token is not None and token.role is Role.RUN and place.run != token.run:
         raise ForbiddenError(
@@ -252,22 +259,27 @@ async def _place(call: Call, run_id: str) -> Place:
             code="token_scope",
         )
     await call.services.read(lambda tx: find_run(tx, place.run))
-    return place
 
 
 async def _written(call: Call) -> tuple[Place, Run]:
     """The run that a body is about, once it may be told about."""
-    body = _body(call)
-    place = await _place(call, str(body.get("run_id") or body.get("run_uuid") or ""))
+    body = body_of(call)
+    place = Place.of(str(body.get("run_id") or body.get("run_uuid") or ""))
+    return place, await open_run(call, place)
+
+
+async def open_run(call: Call, place: Place) -> Run:
+    """The run of a place, which the token of the call may tell about."""
+    await check_place(call, place)
     run = await call.services.read(lambda tx: find_run(tx, place.run))
     if call.token is not None and call.token.session is not None:
         auth.check_session(call.token, run)
-    return place, run
+    return run
 
 
-async def _keep(call: Call, run: Run, name: str, *, child: str) -> str | None:
+async def keep(call: Call, run: Run, name: str, *, child: str) -> str | None:
     """Keep the request; None, or the nested run of its first copy when it was kept before."""
-    _body(call)
+    body_of(call)
     if run.attempt is None:
         raise ConflictError(
             f"run {run.id} is {run.status}: nothing was executed yet",
@@ -303,6 +315,11 @@ def _read_tracked(tx: Transaction, place: Place, told: Told) -> Tracked:
     run = find_run(tx, place.run)
     material = views.of_runs(tx, [run], in_list=True)
     return shapes.tracked(run, material.text(run.name) or run.id, place.child, told)
+
+
+async def caught_up(call: Call, run: str) -> None:
+    """Wait for the index of what was told before."""
+    await state_of(call.services, run, patience_seconds=PATIENCE_SECONDS)
 
 
 async def _told(call: Call, run: str, *, patience_seconds: float) -> Told:
@@ -361,6 +378,7 @@ _KEPT: Final = (
     "runs/set-tag",
     "runs/delete-tag",
     "runs/log-inputs",
+    "runs/log-model",
     "runs/outputs",
 )
 
@@ -401,4 +419,4 @@ ENDPOINTS: Final = (
     ),
     *(_endpoint("POST", path, _keeping(path)) for path in _KEPT),
 )
-"""Seventeen routes: what the client calls while it tracks runs."""
+"""What the client calls while it tracks runs."""

@@ -22,7 +22,6 @@ _SCREEN: Final = "GET /sessions/{id} and GET /runs?chat_session_id=<id> show wha
 TABLE: Final[tuple[tuple[str, str, str], ...]] = (
     ("GET", "/runs/{run}/sidecar-logs", "GET /runs/{id}/logs"),
     ("GET", "/runs/{run}/sidecar-logs/stream", "GET /runs/{id}/logs/stream"),
-    ("GET", "/runs/{run}/artifacts", "GET /runs/{id} names run_dir and workdir"),
     ("POST", "/runs/{run}/status", "only the kernel's word ends a run; POST /runs/{id}/stop"),
     ("POST", "/wild/v2/start", _OWN_LOOP),
     ("POST", "/wild/v2/stop", "POST /runs/{id}/stop for each run that should end"),

@@ -1,0 +1,58 @@
+"""Where the files of an attempt lie: its own output directory, and what its command names."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tallystick.db.database import Transaction
+from tallystick.domain.attempt import Attempt
+from tallystick.domain.run import Run
+from tallystick.ledger.ledger import Ledger
+from tallystick.shell.outputs import output_paths
+
+OUTPUT: Final = "artifacts"
+"""Below the attempt's directory; the command finds it in TALLY_OUTPUT_DIR."""
+
+WANDB: Final = "wandb_data"
+"""Likewise, in WANDB_DIR: where wandb's client keeps its transaction log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory, or a file, of one attempt."""
+
+    root: Path
+    prefix: str
+    """Of the names of its files in the record."""
+    since_ns: int = 0
+    """Files that are older were there before."""
+    collected: bool = True
+    """Whether its files are kept at the end; else only event files in it are followed."""
+
+
+def places_of(tx: Transaction, run: Run, attempt: Attempt, directory: Path) -> list[Place]:
+    """The places of an attempt whose directory is `directory`."""
+    wanted = [text.c for text in (run.command, run.workdir, run.environment) if text is not None]
+    found = Ledger.texts(tx, wanted)
+    command = found.get(run.command.c, b"").decode("utf-8", "replace")
+    workdir = found.get(run.workdir.c, b"").decode("utf-8", "replace")
+    own = [Place(directory / OUTPUT, ""), Place(directory / WANDB, "", collected=False)]
+    since = (attempt.started_at or attempt.assigned_at) * 1_000_000
+    if run.environment is not None:
+        named = json.loads(found.get(run.environment.c, b"{}")).get("WANDB_DIR")
+        if isinstance(named, str) and named.startswith("/"):
+            own.append(Place(Path(named), "", since, collected=False))
+    if not workdir:
+        return own
+    return own + [
+        Place(Path(path), _prefix(path, workdir), since)
+        for path in output_paths(command, workdir=workdir)
+    ]
+
+
+def _prefix(path: str, workdir: str) -> str:
+    """The path from the working directory, or the last part of one that lies elsewhere."""
+    inside = workdir.rstrip("/") + "/"
+    shown = path.removeprefix(inside) if path.startswith(inside) else path.rpartition("/")[2]
+    return f"{shown}/"
