@@ -39,6 +39,7 @@ STATUS: Mapping[str, tuple[str, str]] = {
     "ForbiddenError": ("403", "A known token that may not do this."),
     "NotFoundError": ("404", "No such thing, or a call that is not offered."),
     "MethodError": ("405", "The path exists, the method does not."),
+    "RangeError": ("416", "The file has no such bytes."),
     "ConflictError": ("409", "The present state does not allow it."),
     "TooLargeError": ("413", "The body is larger than the server takes."),
     "UnavailableError": ("503", "Passing; `Retry-After` says when to try again."),

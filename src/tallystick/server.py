@@ -24,14 +24,11 @@ from tallystick.api.services import Services
 from tallystick.api.skills import published_texts
 from tallystick.clock import Clock, SystemClock
 from tallystick.config import Settings, base_environment
-from tallystick.control.collector import POLL_SECONDS as COLLECT_SECONDS
-from tallystick.control.collector import Collector
 from tallystick.control.commands import CommandHandler, Committed
 from tallystick.control.credentials import Mint, hash_of, load_key, secret_text
 from tallystick.control.data_dir import (
     ADMIN_TOKEN_FILE,
     AGENT_TOKEN_FILE,
-    BLOBS,
     KEY_FILE,
     MINT_FILE,
     RUNS,
@@ -43,17 +40,14 @@ from tallystick.control.data_dir import (
     take,
     unusable,
 )
+from tallystick.control.data_plane import DataPlane
 from tallystick.control.feed import Feed
-from tallystick.control.indexer import Indexer
 from tallystick.control.launcher import Launcher, LaunchSettings
 from tallystick.control.planner import Planner
 from tallystick.control.reconciler import Reconciler
 from tallystick.control.scheduler import Scheduler
-from tallystick.control.sealer import Sealer
 from tallystick.control.service import Service
 from tallystick.control.signals import Signals
-from tallystick.control.tailer import POLL_SECONDS as TAIL_SECONDS
-from tallystick.control.tailer import Tailer
 from tallystick.control.vault import Vault
 from tallystick.control.verified import VerifiedLedger
 from tallystick.domain.commands import CreateToken, OpenLedger, PublishProtocol, RevokeToken
@@ -64,10 +58,6 @@ from tallystick.execution.local import LocalBackend
 from tallystick.mcp.mounting import Mount
 from tallystick.proc import pid_namespace
 from tallystick.projections import tokens
-from tallystick.store.blobs import FileBlobs
-from tallystick.store.frames import Frames
-from tallystick.store.indexing_process import IndexingProcess
-from tallystick.store.series import Series
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +77,6 @@ _MOVES_QUEUE = frozenset(
     }
 )
 _MOVES_ATTEMPTS = frozenset({"run.stop_requested"})
-_ENDS_ATTEMPTS = frozenset({"run.ended", "attempt.ended"})
 _MOVES_SWEEPS = frozenset(
     {
         "sweep.planned",
@@ -126,26 +115,9 @@ class Server:
             self.database, self.ledger, clock, vault=self.vault, on_commit=self._committed
         )
         scheduler, reconciler = self._execution(mint)
-        self.series = Series(self.runs_dir)
-        self.indexer = Indexer(self.database, IndexingProcess(self.runs_dir))
-        sealer = Sealer(self.database, self.handler, self.runs_dir, clock=clock)
-        tailer = Tailer(
-            self.database, self.series, self.runs_dir, touches=(sealer.touch, self.indexer.touch)
+        self.data = DataPlane(
+            settings, self.database, self.handler, clock=clock, runs_dir=self.runs_dir
         )
-        blobs = FileBlobs(data_dir / BLOBS)
-        collector = Collector(
-            self.database,
-            series=self.series,
-            blobs=blobs,
-            tailer=tailer,
-            sealer=sealer,
-            indexer=self.indexer,
-            runs_dir=self.runs_dir,
-            clock=clock,
-            settings=settings.artifacts,
-        )
-        self.tailer = Service("tally-tailer", tailer.tick, poll_seconds=TAIL_SECONDS)
-        self.collector = Service("tally-collector", collector.tick, poll_seconds=COLLECT_SECONDS)
         poll = settings.execution.poll_seconds
         self.scheduler = Service("tally-scheduler", scheduler.tick, poll_seconds=poll)
         self.reconciler = Service(
@@ -154,7 +126,6 @@ class Server:
             poll_seconds=poll,
             spacing_seconds=RECONCILE_SPACING_SECONDS,
         )
-        self.sealer = Service("tally-sealer", sealer.tick, poll_seconds=15.0)
         self._planning = Planner(self.database, self.handler, clock=clock)
         self.planner = Service("tally-planner", self._planning.tick, poll_seconds=poll)
         self.signals = Signals(
@@ -173,12 +144,7 @@ class Server:
             feed=self.feed,
             clock=clock,
             settings=settings,
-            series=self.series,
-            frames=Frames(self.series),
-            sealer=sealer,
-            indexer=self.indexer,
-            blobs=blobs,
-            collector=collector,
+            data=self.data,
             backend=self.backend,
             runs_dir=self.runs_dir,
         )
@@ -235,21 +201,17 @@ class Server:
         if self.handler.broken is None:
             self._settle_ledger()
             self.backend.watch(self.reconciler.wake)
-            for service in (self.reconciler, self.scheduler, self.planner, self.sealer):
+            for service in (self.reconciler, self.scheduler, self.planner):
                 service.start()
-            self.indexer.start()
-            self.tailer.start()
-            self.collector.start()
+            self.data.start()
             self.signals.start()
 
     def stop(self) -> None:
         """End every part in the reverse order; running runs go on. May be repeated."""
         self.signals.stop()
-        self.tailer.stop()
-        self.indexer.stop()
-        self.collector.stop()
+        self.data.stop()
         self._planning.close()
-        for service in (self.sealer, self.planner, self.scheduler, self.reconciler):
+        for service in (self.planner, self.scheduler, self.reconciler):
             service.stop()
         self._services.close()
         self.handler.close()
@@ -309,9 +271,7 @@ class Server:
             self.reconciler.wake()
         if committed.types & _MOVES_SWEEPS:
             self.planner.wake()
-        if committed.types & _ENDS_ATTEMPTS:
-            self.indexer.ended()
-            self.collector.wake()
+        self.data.committed(committed.types)
         self.signals.committed(committed.types)
 
     def _settle_ledger(self) -> None:

@@ -49,15 +49,15 @@ class State:
 
 async def state_of(services: Services, run: str, *, patience_seconds: float) -> State:
     """The state after what was there before the call was indexed, or the patience is over."""
-    state = await services.work(_state, services.series, run)
+    state = await services.work(_state, services.data.series, run)
     behind = state.total_bytes - state.read_bytes
     if behind > 0:
         if behind > FLOOD_BYTES:
             patience_seconds = min(patience_seconds, FLOOD_PATIENCE_SECONDS)
-        waiter = asyncio.wrap_future(services.indexer.catch_up(run))
+        waiter = asyncio.wrap_future(services.data.indexer.catch_up(run))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(waiter), patience_seconds)
-        state = await services.work(_state, services.series, run)
+        state = await services.work(_state, services.data.series, run)
     return state
 
 

@@ -17,11 +17,9 @@ from tallystick.api.skills import Skills, load_skills
 from tallystick.api.workdirs import Workdirs
 from tallystick.clock import Clock
 from tallystick.config import Settings
-from tallystick.control.collector import Collector
 from tallystick.control.commands import Accepted
+from tallystick.control.data_plane import DataPlane
 from tallystick.control.feed import Feed
-from tallystick.control.indexer import Indexer
-from tallystick.control.sealer import Sealer
 from tallystick.control.texts import Texts
 from tallystick.db.database import Database, Transaction
 from tallystick.domain.commands import Command
@@ -29,10 +27,7 @@ from tallystick.domain.ids import Actor
 from tallystick.errors import TallystickError
 from tallystick.execution.backend import Backend
 from tallystick.ledger.ledger import Ledger
-from tallystick.store.blobs import Blobs
-from tallystick.store.frames import Frames
 from tallystick.store.kept import Kept
-from tallystick.store.series import Series
 
 T = TypeVar("T")
 
@@ -113,12 +108,7 @@ class Services:
     handler: Handler
     feed: Feed
     clock: Clock
-    series: Series
-    frames: Frames
-    sealer: Sealer
-    indexer: Indexer
-    blobs: Blobs
-    collector: Collector
+    data: DataPlane
     backend: Backend
     runs_dir: Path
     """Where the runs' directories lie."""

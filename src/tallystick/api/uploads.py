@@ -36,7 +36,7 @@ async def received(call: Call) -> Blob:
             yield piece
 
     services = call.services
-    return await loop.run_in_executor(services.uploads, services.blobs.put, pieces())
+    return await loop.run_in_executor(services.uploads, services.data.blobs.put, pieces())
 
 
 async def _next(call: Call) -> bytes | None:
@@ -75,7 +75,7 @@ def sent(call: Call, blob: Blob, headers: Mapping[str, str]) -> Response:
         more["content-range"] = f"bytes {start}-{end - 1}/{blob.size}"
     if call.request.method == "HEAD":
         return Response(b"", status, headers=more)
-    pieces = call.services.blobs.read(blob.sha256, start=start, end=end)
+    pieces = call.services.data.blobs.read(blob.sha256, start=start, end=end)
     return StreamingResponse(_stream(call, pieces), status, headers=more)
 
 

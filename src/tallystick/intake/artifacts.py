@@ -13,7 +13,7 @@ _FACTS: Final = ("bytes", "sha256", "attempt", "origin", "at", "mtime_ns")
 
 def read(content: bytes, *, final: bool) -> Batch:
     """The lines of a piece that begins with a line."""
-    batch = Batch(used=len(content) if final else content.rfind(b"\n") + 1)
+    batch = Batch(used=rows.whole(content, final=final))
     for line in content[: batch.used].split(b"\n"):
         row = rows.parse(line) if line.strip() else {}
         if row is None:

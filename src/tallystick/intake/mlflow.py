@@ -17,7 +17,7 @@ DELETED: Final = None
 
 def read(content: bytes, *, final: bool) -> Batch:
     """The frames of a piece that begins with a line."""
-    batch = Batch(used=len(content) if final else content.rfind(b"\n") + 1)
+    batch = Batch(used=metric_rows.whole(content, final=final))
     for line in content[: batch.used].split(b"\n"):
         if not line.strip():
             continue

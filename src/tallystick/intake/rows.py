@@ -24,9 +24,9 @@ SUMMARY_KEY: Final = "_summary"
 def read(content: bytes, *, rows: int, final: bool) -> Batch:
     """The rows of a piece that begins with a line, `rows` rows after the beginning of the stream.
 
-    A last line without an end is left for the next piece, unless `final`.
+    A last line without an end is left for the next piece, as `whole` says.
     """
-    batch = Batch(used=len(content) if final else content.rfind(b"\n") + 1)
+    batch = Batch(used=whole(content, final=final))
     for line in content[: batch.used].split(b"\n"):
         if not line.strip():
             continue
@@ -36,6 +36,18 @@ def read(content: bytes, *, rows: int, final: bool) -> Batch:
         else:
             _add(batch, row, position=rows + batch.rows)
     return batch
+
+
+def whole(content: bytes, *, final: bool) -> int:
+    """Bytes of the whole lines.
+
+    When nothing follows (`final`), a last line without an end is one too, if it is an object; one
+    that is not may have been seen while it was written, or a crash has torn it.
+    """
+    end = content.rfind(b"\n") + 1
+    if final and end < len(content) and parse(content[end:]) is not None:
+        return len(content)
+    return end
 
 
 def parse(line: bytes) -> dict[str, Any] | None:

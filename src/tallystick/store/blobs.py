@@ -6,6 +6,7 @@ put twice are kept once. Reading a whole blob verifies it.
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,12 @@ class FileBlobs:
 
     def put(self, pieces: Iterable[bytes]) -> Blob:
         """Keep bytes."""
-        scratch = self._root / "incoming" / os.urandom(8).hex()
         digest, size = hashlib.sha256(), 0
+        scratch = None
         try:
-            durable.make_directory(scratch.parent)
-            file = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            durable.make_directory(self._root / "incoming")
+            file, name = tempfile.mkstemp(dir=self._root / "incoming")
+            scratch = Path(name)
             try:
                 for piece in pieces:
                     durable.write_all(file, piece)
@@ -86,7 +88,8 @@ class FileBlobs:
                 hint="check free space and permissions of the data directory",
             ) from error
         finally:
-            scratch.unlink(missing_ok=True)
+            if scratch is not None:
+                scratch.unlink(missing_ok=True)
         return blob
 
     def size(self, sha256: str) -> int | None:

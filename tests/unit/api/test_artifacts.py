@@ -85,7 +85,7 @@ def test_links_and_what_is_ignored_are_not_followed(api: Api) -> None:
 
 
 def test_what_is_left_out_is_named_with_its_reason(api: Api) -> None:
-    api.server.app.services.collector._settings = ArtifactSettings(max_files=2)
+    api.server.app.services.data.collector._settings = ArtifactSettings(max_files=2)
     run = ran(api, 'cd "$TALLY_OUTPUT_DIR"; touch 1 2 3')
     kept(api, run)
     (left,) = api.get(f"/runs/{run}/artifacts-left-out")

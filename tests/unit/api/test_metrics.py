@@ -139,7 +139,7 @@ def test_rows_that_are_on_disk_are_not_asked_for_again_when_the_mark_fails(
     def refuse(_run: str) -> None:
         raise UnavailableError("the database is away")
 
-    monkeypatch.setattr(api.server.app.services.sealer, "touch", refuse)
+    monkeypatch.setattr(api.server.app.services.data.sealer, "touch", refuse)
     assert post(api, run, ROWS).status_code == 200
     assert len(stored(api, run)) == 1
 
@@ -213,7 +213,7 @@ def test_more_series_than_one_answer_tells_are_all_named(api: Api, run: str) -> 
 def test_the_last_values_stand_in_the_run_and_in_lists(api: Api, run: str) -> None:
     rows = '{"rows":[{"step":1,"loss":2},{"step":2,"loss":NaN},{"_summary":{"best":0.5}}]}'
     post(api, run, rows)
-    api.server.indexer.catch_up(run).result(30)
+    api.server.data.indexer.catch_up(run).result(30)
     found = api.get(f"/runs/{run}")
     assert (found["metrics"], found["summary"]) == ({"loss": "NaN"}, {"best": 0.5})
     (listed,) = [item for item in api.get("/runs?limit=1000") if item["id"] == run]

@@ -185,7 +185,7 @@ def _load(call: Call, found: list[Run]) -> list[Tracked]:
         material = views.of_runs(tx, found, in_list=True)
     loaded = []
     for run in found:
-        told = _read_told(call.services.series, run.id)
+        told = _read_told(call.services.data.series, run.id)
         name = material.text(run.name) or run.id
         loaded += [shapes.tracked(run, name, child, told) for child in ("", *told.children)]
     return loaded
@@ -199,7 +199,7 @@ async def history(call: Call) -> Response:
     offset = _offset(call.query["page_token"])
     await state_of(call.services, place.run, patience_seconds=PATIENCE_SECONDS)
     series = f"{place.child}/{key}" if place.child else key
-    read = partial(_history, call.services.series, place.run, series, offset, limit)
+    read = partial(_history, call.services.data.series, place.run, series, offset, limit)
     points, total = await call.services.parse(read)
     answer: dict[str, Any] = {"metrics": [shapes.metric(key, point) for point in points]}
     if total > offset + limit:
@@ -298,9 +298,9 @@ async def keep(call: Call, run: Run, name: str, *, child: str) -> str | None:
 
 def _append(call: Call, run: str, frame: Frame) -> str | None:
     services = call.services
-    services.sealer.touch(run)
-    kept = services.frames.append(run, STREAM, frame)
-    services.indexer.touch(run)
+    services.data.sealer.touch(run)
+    kept = services.data.frames.append(run, STREAM, frame)
+    services.data.indexer.touch(run)
     return kept
 
 
@@ -324,7 +324,7 @@ async def caught_up(call: Call, run: str) -> None:
 
 async def _told(call: Call, run: str, *, patience_seconds: float) -> Told:
     await state_of(call.services, run, patience_seconds=patience_seconds)
-    return await call.services.work(_read_told, call.services.series, run)
+    return await call.services.work(_read_told, call.services.data.series, run)
 
 
 def _read_told(series: Series, run: str) -> Told:

@@ -64,7 +64,7 @@ async def get(call: Call) -> Response:
 
 async def _kept(call: Call, place: Place) -> dict[str, Any]:
     state = await state_of(call.services, place.run, patience_seconds=PATIENCE_SECONDS)
-    series = call.services.series
+    series = call.services.data.series
     return await call.services.work(kept_notes, series, place.run, state.order, "artifact")
 
 

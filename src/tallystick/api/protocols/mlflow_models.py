@@ -88,7 +88,7 @@ async def _answered(call: Call, run: Run, model: str) -> Response:
 
 async def _told(call: Call, run: Run) -> dict[str, Mapping[str, Any]]:
     await mlflow.caught_up(call, run.id)
-    return await call.services.work(_read, call.services.series, run.id)
+    return await call.services.work(_read, call.services.data.series, run.id)
 
 
 def _read(series: Series, run: str) -> dict[str, Mapping[str, Any]]:

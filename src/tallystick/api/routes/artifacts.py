@@ -39,7 +39,7 @@ PREVIEW_BYTES: Final = 65_536
 async def list_artifacts(call: Call) -> Response:
     """The files that were kept of a run, by path, each with the digest of its newest bytes."""
     state = await _state(call)
-    kept = await call.services.work(_notes, call.services.series, state, "artifact")
+    kept = await call.services.work(_notes, call.services.data.series, state, "artifact")
     begins: str = call.query["prefix"] or ""
     after: str = call.query["after"] or ""
     paths = sorted(path for path in kept if path.startswith(begins) and path > after)
@@ -63,7 +63,7 @@ def artifact_view(path: str, facts: Mapping[str, Any]) -> ArtifactView:
 async def left_out(call: Call) -> Response:
     """Files that were not kept, and why."""
     state = await _state(call)
-    found = await call.services.work(_notes, call.services.series, state, "left_out")
+    found = await call.services.work(_notes, call.services.data.series, state, "left_out")
     return answers.json([LeftOut(path=path, why=str(why)) for path, why in sorted(found.items())])
 
 
@@ -75,7 +75,7 @@ async def download(call: Call) -> Response:
     """
     path = call.path["path"]
     state = await _state(call)
-    kept = await call.services.work(_notes, call.services.series, state, "artifact")
+    kept = await call.services.work(_notes, call.services.data.series, state, "artifact")
     blob = found_blob(call, kept, path)
     if call.query["preview"]:
         return await _preview(call, path, blob)
@@ -108,7 +108,7 @@ async def _preview(call: Call, path: str, blob: Blob) -> Response:
     headers = {"content-security-policy": _SANDBOX}
     if kind is not None:
         return uploads.sent(call, blob, headers | {"content-type": kind})
-    read = call.services.blobs.read
+    read = call.services.data.blobs.read
     content = await call.services.work(
         lambda: b"".join(read(blob.sha256, start=0, end=min(blob.size, PREVIEW_BYTES)))
     )
@@ -133,7 +133,7 @@ async def keep(call: Call, attempt: Attempt, path: str, *, origin: str) -> dict[
     services = call.services
 
     def note() -> None:
-        services.collector.keep(attempt, path, blob, origin=origin)
+        services.data.collector.keep(attempt, path, blob, origin=origin)
 
     await services.work(note)
     return {
@@ -150,7 +150,7 @@ async def collect(call: Call) -> Response:
     attempt = await written_attempt(call, call.path["run"])
     services = call.services
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(services.uploads, services.collector.collect, attempt)
+    found = await loop.run_in_executor(services.uploads, services.data.collector.collect, attempt)
     return answers.json(
         ArtifactsCollected(
             files=found.files,

@@ -102,9 +102,9 @@ async def relay(call: Call) -> Response:
 
 
 def _relay(call: Call, attempt: Attempt, offset: int) -> Response:
-    length = call.services.series.append(attempt.run, attempt.id, call.raw, offset=offset)
+    length = call.services.data.series.append(attempt.run, attempt.id, call.raw, offset=offset)
     try:
-        call.services.indexer.touch(attempt.run)
+        call.services.data.indexer.touch(attempt.run)
     except TallystickError as error:  # the bytes are on disk: an error would have them sent again
         _log.warning("run %s: its new rows are not marked as new: %s", attempt.run, error)
     return answers.json(Relayed(offset=length))

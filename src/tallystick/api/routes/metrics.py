@@ -70,13 +70,13 @@ def _append(call: Call, run: str, rows: Sequence[Mapping[str, Any]]) -> Response
     chunk = "".join(f"{encoder.encode(row)}\n" for row in rows).encode()
     replayed = False
     if key is None:
-        length = services.series.append(run, POSTED, chunk)
+        length = services.data.series.append(run, POSTED, chunk)
     else:
         batch = Batch(call.digest_of(key), hashlib.sha256(call.raw).digest())
-        length, replayed = services.series.append_batch(run, chunk, batch)
+        length, replayed = services.data.series.append_batch(run, chunk, batch)
     try:
-        services.sealer.touch(run)
-        services.indexer.touch(run)
+        services.data.sealer.touch(run)
+        services.data.indexer.touch(run)
     except TallystickError as error:
         # The rows are on disk: an error would have them sent, and stored, again.
         _log.warning("run %s: its new rows are not marked as new: %s", run, error)
@@ -105,7 +105,7 @@ async def read(call: Call) -> Response:
     key = (state, wanted)
     found = services.metrics.get(key)
     if found is None:
-        make = partial(_read, services.series, state, wanted)
+        make = partial(_read, services.data.series, state, wanted)
         found = await services.parse(services.metrics.get_or_make, key, make)
     return answers.raw_json(found)
 

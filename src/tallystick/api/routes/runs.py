@@ -294,7 +294,7 @@ def _full_view(call: Call, run: Run, state: State, more: dict[str, Any]) -> RunV
         queue_position=None if told is None else told.queue_position,
         pending_reason=None if told is None else told.pending_reason,
         run_dir=run_dir,
-        **last_values(services.series, state),
+        **last_values(services.data.series, state),
         **more,
     )
 
