@@ -8,6 +8,7 @@ the next look. Which entries were followed is a cursor; losing it repeats looks,
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class Collected:
     files: int = 0
     bytes: int = 0
     unchanged: int = 0
+    held_bytes: int = 0
+    """Of files that are kept now, by this look or before."""
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """Path and reason."""
 
@@ -80,6 +83,7 @@ class Collector:
         self._runs_dir = runs_dir
         self._clock = clock
         self._settings = settings
+        self._looking = threading.Lock()
         self._ignored = tuple(one.strip() for one in settings.ignore.split(",") if one.strip())
 
     def tick(self) -> None:
@@ -108,7 +112,11 @@ class Collector:
             _log.warning("files of attempt %s: %s", attempt.id, error)
 
     def collect(self, attempt: Attempt) -> Collected:
-        """Keep the files in an attempt's places that are new or have changed."""
+        """Keep the files in an attempt's places that are new or have changed; one look at a time."""
+        with self._looking:
+            return self._look(attempt)
+
+    def _look(self, attempt: Attempt) -> Collected:
         directory = self._runs_dir / attempt.run / attempt.id
         with self._database.read() as tx:
             run = runs.get(tx, attempt.run)
@@ -121,6 +129,14 @@ class Collector:
                     self._collect(attempt, place, known, outcome)
         return outcome
 
+    def _known(self, run: str) -> dict[str, Any]:
+        """What is kept of a run already, as far as its index knows."""
+        with suppress(TimeoutError):
+            self._indexer.catch_up(run).result(INDEX_SECONDS)
+        order = [path.name for path in self._series.files(run)]
+        with opened(self._series.directory(run), order) as index:
+            return index.notes("artifact") if index is not None else {}
+
     def keep(self, attempt: Attempt, path: str, blob: Blob, *, origin: str) -> None:
         """Note bytes that are kept already: what a client has sent."""
         self._note(attempt.run, [self._line(attempt, path, blob, origin=origin)])
@@ -131,16 +147,17 @@ class Collector:
         lines: list[dict[str, Any]] = []
         for found in scan(place.root):
             path = _named(place, found)
-            why = self._refusal(place, found, outcome)
-            if why == "":
-                continue
-            if why is not None:
-                outcome.left_out.append((path, why))
-                lines.append({"at": self._clock.now(), "left_out": path, "why": why})
+            if self._is_passed_over(place, found):
                 continue
             before = known.get(path) or {}
             if (before.get("mtime_ns"), before.get("bytes")) == (found.mtime_ns, found.size):
                 outcome.unchanged += 1
+                outcome.held_bytes += found.size
+                continue
+            why = self._refusal(found, outcome)
+            if why is not None:
+                outcome.left_out.append((path, why))
+                lines.append({"at": self._clock.now(), "left_out": path, "why": why})
                 continue
             try:
                 blob = self._blobs.put(_content(found))
@@ -150,23 +167,26 @@ class Collector:
                 )
                 continue
             outcome.files, outcome.bytes = outcome.files + 1, outcome.bytes + blob.size
+            outcome.held_bytes += blob.size
             line = self._line(attempt, path, blob, origin="collected")
             lines.append(line | {"mtime_ns": found.mtime_ns})
         self._note(attempt.run, lines)
 
-    def _refusal(self, place: Place, found: Found, outcome: Collected) -> str | None:
-        """Why a file is not kept; None when it is, the empty text when that need not be said."""
-        if found.mtime_ns < place.since_ns:
-            return ""
+    def _is_passed_over(self, place: Place, found: Found) -> bool:
+        """Whether a file was there before the attempt, or bears a name that is ignored."""
         parts = found.below.split("/")
-        if any(fnmatch(part, pattern) for part in parts for pattern in self._ignored):
-            return ""
+        return found.mtime_ns < place.since_ns or any(
+            fnmatch(part, pattern) for part in parts for pattern in self._ignored
+        )
+
+    def _refusal(self, found: Found, outcome: Collected) -> str | None:
+        """Why a file is not kept; None when it is."""
         settings = self._settings
         if found.size > settings.max_file_mb * _MIB:
             return f"larger than artifacts.max_file_mb = {settings.max_file_mb}"
-        if outcome.files >= settings.max_files:
+        if outcome.files + outcome.unchanged >= settings.max_files:
             return f"more files than artifacts.max_files = {settings.max_files}"
-        if outcome.bytes + found.size > settings.max_total_mb * _MIB:
+        if outcome.held_bytes + found.size > settings.max_total_mb * _MIB:
             return f"more than artifacts.max_total_mb = {settings.max_total_mb} together"
         return None
 
@@ -188,14 +208,6 @@ class Collector:
         content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         self._series.append(run, STREAM, content)
         self._indexer.touch(run)
-
-    def _known(self, run: str) -> dict[str, Any]:
-        """What is kept of a run already, as far as its index knows."""
-        with suppress(TimeoutError):
-            self._indexer.catch_up(run).result(INDEX_SECONDS)
-        order = [path.name for path in self._series.files(run)]
-        with opened(self._series.directory(run), order) as index:
-            return index.notes("artifact") if index is not None else {}
 
     def _path(self, run: str) -> Path:
         return self._series.directory(run) / STREAM
