@@ -112,7 +112,7 @@ class Collector:
             _log.warning("files of attempt %s: %s", attempt.id, error)
 
     def collect(self, attempt: Attempt) -> Collected:
-        """Keep the files in an attempt's places that are new or have changed; one look at a time."""
+        """Keep the files in an attempt's places that are new or have changed, a look at a time."""
         with self._looking:
             return self._look(attempt)
 
