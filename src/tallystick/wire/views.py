@@ -47,6 +47,19 @@ class GitView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputProgress:
+    """What a progress bar said (tqdm, rich, Lightning, Keras)."""
+
+    fraction: float
+    """From 0 to 1, of that bar: a bar for one epoch begins anew with the next."""
+    eta_seconds: float | None
+    """By its own estimate, from now on; null while it has none."""
+    label: str
+    """What stands before it."""
+    said_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """One run."""
 
@@ -127,6 +140,8 @@ class RunView:
     tmux_window: str | None = None
     """Always null: runs are supervised, not typed into a terminal."""
     wandb_dir: str | None = None
+    output_progress: OutputProgress | None = None
+    """What the last progress bar in its output says; only while it runs, and not in a list."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Last values by metric name; in a list, of the first 20 metrics."""
     summary: dict[str, Any] = field(default_factory=dict)

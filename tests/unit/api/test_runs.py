@@ -390,3 +390,20 @@ def test_a_document_that_a_redaction_broke_does_not_break_the_run(api: Api) -> N
     assert found.gpuwrap is not None
     broken = views.Material(texts={found.gpuwrap.c: '{"a": "token=[redacted token 0]}'})
     assert views.run_view(found, broken).gpuwrap_config is None
+
+
+def test_a_running_run_says_what_its_progress_bar_says(api: Api) -> None:
+    bar = "Epoch 3:  45%|####      | 450/1000 [00:10<10:00, 43.2it/s]"
+    command = f"printf '%s' '{bar}'; sleep 60"
+    run = api.register(command=command, auto_start=True)["id"]
+    api.launched(run)
+    found = None
+    for _ in range(30):
+        found = api.get(f"/runs/{run}?wait=1")["output_progress"]
+        if found is not None:
+            break
+    assert found is not None
+    assert (found["fraction"], found["label"]) == (0.45, "Epoch 3")
+    assert 500 < found["eta_seconds"] <= 600
+    api.post(f"/runs/{run}/stop")
+    assert api.finished(run)["output_progress"] is None

@@ -17,6 +17,7 @@ from tallystick.api.finding import find_run, is_id, run_missing, sweep_missing
 from tallystick.api.measured import SHORT_PATIENCE_SECONDS, State, last_values, state_of
 from tallystick.api.routes.queue import Told, reasons_for, room_for
 from tallystick.api.routing import Endpoint, Permission
+from tallystick.api.services import Services
 from tallystick.api.texts import (
     LONGEST_NAME,
     checked_alert,
@@ -38,16 +39,22 @@ from tallystick.domain.demands import Demands
 from tallystick.domain.ids import RunId, SweepId
 from tallystick.domain.run import Run
 from tallystick.domain.signal_events import BudgetWarned
-from tallystick.domain.status import ENDED_STATUSES, Phase
+from tallystick.domain.status import ENDED_STATUSES, Phase, Status
 from tallystick.errors import InvalidError
+from tallystick.intake.progress import last_bar
 from tallystick.ledger.canonical import LARGEST_INTEGER
 from tallystick.projections import runs
+from tallystick.store import logs
+from tallystick.wire.bundle import OUTPUT_FILE
 from tallystick.wire.demands import Asked
 from tallystick.wire.requests import CreateRun, GpuWrap, UpdateRun
-from tallystick.wire.views import RunView
+from tallystick.wire.views import OutputProgress, RunView
 from tallystick.wire.views import Warning as Notice
 
 MOST_DEPENDENCIES: Final = 16
+
+BAR_BYTES: Final = 8_192
+"""Of the end of the output, looked at for a progress bar."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -294,8 +301,28 @@ def _full_view(call: Call, run: Run, state: State, more: dict[str, Any]) -> RunV
         queue_position=None if told is None else told.queue_position,
         pending_reason=None if told is None else told.pending_reason,
         run_dir=run_dir,
+        output_progress=_progress(services, run),
         **last_values(services.data.series, state),
         **more,
+    )
+
+
+def _progress(services: Services, run: Run) -> OutputProgress | None:
+    """What the last progress bar at the end of a running run's output says."""
+    if run.status is not Status.RUNNING or run.attempt is None:
+        return None
+    path = services.runs_dir / run.id / run.attempt / OUTPUT_FILE
+    start, size = logs.locate(path, -BAR_BYTES)
+    bar = last_bar(logs.read(path, offset=start, limit=size - start).decode("utf-8", "replace"))
+    if bar is None:
+        return None
+    said_at = path.stat().st_mtime
+    age = max(0.0, services.clock.now() / 1000 - said_at)
+    return OutputProgress(
+        fraction=bar.fraction,
+        eta_seconds=None if bar.left_seconds is None else max(0.0, bar.left_seconds - age),
+        label=bar.label,
+        said_at=said_at,
     )
 
 
