@@ -4,7 +4,7 @@ The docstring under a field is its description in the OpenAPI document.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from tallystick.wire.signal_views import DrainView
 from tallystick.wire.views import Receipt, RunView, SessionView, SweepView, TokenView
@@ -179,44 +179,6 @@ class Appended:
     replayed: bool = False
     """Whether the batch was there already, by its Idempotency-Key."""
     warnings: list[Notice] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactView:
-    """A file of a run, kept by content."""
-
-    name: str
-    """The last part of its path."""
-    path: str
-    type: Literal["other", "wandb"]
-    bytes: int
-    sha256: str
-    attempt: str
-    """Which left or sent it."""
-    origin: str
-    """`collected` from the attempt's directories, or `sent` by a client."""
-    kept_at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """A file that was not kept."""
-
-    path: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactsCollected:
-    """POST /runs/{id}/artifacts."""
-
-    files: int
-    """Kept by this look."""
-    bytes: int
-    """Of them together."""
-    unchanged: int
-    """Kept before, and the same since."""
-    left_out: list[LeftOut] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import typer
 from tallystick import __version__
 from tallystick.cli import (
     alert,
+    artifact,
     attempt,
     brief,
     budget,
@@ -21,6 +22,7 @@ from tallystick.cli import (
     ledger,
     lint,
     mcp,
+    metric,
     options,
     output,
     plan,
@@ -109,6 +111,8 @@ app.command(
 app.command("queue", epilog=options.examples("tally queue", "tally queue --json"))(queue.show)
 app.add_typer(run.app, name="run")
 app.add_typer(attempt.app, name="attempt")
+app.add_typer(metric.app, name="metric")
+app.add_typer(artifact.app, name="artifact")
 app.add_typer(sweep.app, name="sweep")
 app.add_typer(session.app, name="session")
 app.add_typer(alert.app, name="alert")

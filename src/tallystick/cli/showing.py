@@ -1,14 +1,17 @@
 """Runs and sweeps as people see them: a table of several, a page about one."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from tallystick.cli import output
 
 if TYPE_CHECKING:
-    from tallystick.wire.views import RunView, SweepView
+    from tallystick.wire.views import OutputProgress, RunView, SweepView
 
 WAITING = frozenset({"ready", "queued"})
+MOST_SHOWN = 12
+"""Metrics on the page of a run; `tally metric show` has all."""
 
 
 def show_runs(runs: "list[RunView]") -> None:
@@ -55,7 +58,10 @@ def show_run(run: "RunView") -> None:
             ("command", run.command),
             ("workdir", run.workdir),
             ("params", " ".join(f"{name}={value}" for name, value in run.params.items())),
-            ("metrics", " ".join(f"{name}={value}" for name, value in run.metrics.items())),
+            ("progress", _progress_words(run.output_progress)),
+            ("metrics", _short(run.metrics)),
+            ("summary", _short(run.summary)),
+            ("claimed", (run.claims.get("status") or {}).get("status")),
             ("sweep", run.sweep_id),
             ("session", run.chat_session_id),
             ("repeats", run.parent_run_id),
@@ -110,3 +116,17 @@ def _plan_words(sweep: "SweepView") -> str | None:
     cut = "" if plan.count == plan.size else f" of {plan.size:,}"
     seeds = "" if plan.seeds is None else f", seeds {plan.seeds}"
     return f"{plan.count:,}{cut} runs by {plan.strategy}{seeds}; digest {plan.digest}"
+
+
+def _short(values: Mapping[str, Any]) -> str:
+    """Names and values, as many as one look can take."""
+    shown = [f"{name}={value}" for name, value in list(values.items())[:MOST_SHOWN]]
+    more = len(values) - len(shown)
+    return " ".join([*shown, f"and {more} more"] if more > 0 else shown)
+
+
+def _progress_words(progress: "OutputProgress | None") -> str:
+    if progress is None:
+        return ""
+    left = "" if progress.eta_seconds is None else f", {output.span(progress.eta_seconds)} left"
+    return f"{progress.fraction:.0%}{left} {progress.label}".rstrip()

@@ -1,9 +1,11 @@
-"""Calls about what runs write: output and metrics."""
+"""Calls about what runs write: output, metrics and files."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from tallystick.client.caller import path_of
 from tallystick.client.calls import RETRY_SECONDS, Calls
@@ -11,18 +13,22 @@ from tallystick.client.reading import view
 from tallystick.client.sse import server_events
 from tallystick.client.transport import Response
 from tallystick.client.waiting import patiently
-from tallystick.errors import UnavailableError
+from tallystick.errors import UnavailableError, VerificationError
+from tallystick.wire.artifact_views import ArtifactsCollected, ArtifactView
 from tallystick.wire.requests import AppendMetrics
 from tallystick.wire.views import LogPage
 
 PAGE_BYTES = 65_536
+PAGE_FILES = 1_000
+COLLECT_SECONDS = 600.0
+"""A look at the files of a run may have to hash gigabytes."""
 SILENCE_SECONDS = 45.0
 """A stream that says nothing for so long, not even a comment, is taken for dead."""
 UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 class OutputCalls(Calls):
-    """Read output, append and read metrics."""
+    """Read output, append and read metrics, find and fetch files."""
 
     def logs(
         self,
@@ -87,10 +93,65 @@ class OutputCalls(Calls):
         answer = self._caller.create(path_of("runs", run_id, "metrics"), body, key=key)
         return len(body.rows) if answer.get("replayed") else int(answer["appended"])
 
-    def metrics(self, run_id: str) -> dict[str, Any]:
-        """Series by name, their names, and the last values; empty when nothing was measured."""
-        document: dict[str, Any] = self._caller.get(path_of("runs", run_id, "metrics"))
+    def metrics(
+        self,
+        run_id: str,
+        *keys: str,
+        buckets: int | None = None,
+        from_step: float | None = None,
+        to_step: float | None = None,
+    ) -> dict[str, Any]:
+        """Series by name, their names, and the last values; empty when nothing was measured.
+
+        `keys` chooses metrics. A series of more than 2,000 points is thinned to the lowest and the
+        highest of each of `buckets` stretches. The steps are the ends of a range.
+        """
+        query = {
+            "keys": json.dumps(keys) if keys else None,
+            "buckets": buckets,
+            "from_step": from_step,
+            "to_step": to_step,
+        }
+        document: dict[str, Any] = self._caller.get(path_of("runs", run_id, "metrics"), query)
         return document
+
+    def artifacts(self, run_id: str, *, prefix: str = "") -> Iterator[ArtifactView]:
+        """The files that were kept of a run, by path; those that begin with `prefix`."""
+        path, after = path_of("runs", run_id, "artifacts"), ""
+        while True:
+            query = {"prefix": prefix, "after": after, "limit": PAGE_FILES}
+            items = self._caller.get(path, query)
+            yield from (view(ArtifactView, item) for item in items)
+            if len(items) < PAGE_FILES:
+                return
+            after = items[-1]["path"]
+
+    def collect_artifacts(self, run_id: str) -> ArtifactsCollected:
+        """Have the server look for files now."""
+        answer = self._caller.post(
+            path_of("runs", run_id, "artifacts"), timeout_seconds=COLLECT_SECONDS
+        )
+        return view(ArtifactsCollected, answer)
+
+    def artifact(self, run_id: str, path: str) -> Iterator[bytes]:
+        """The bytes of one file, as they come; raises `VerificationError` instead of the last piece
+        when they are not those that the server names.
+        """
+        target = path_of("runs", run_id, "artifacts") + "/" + quote(path)
+        response = self._caller.stream(target, timeout_seconds=SILENCE_SECONDS)
+        digest, held = hashlib.sha256(), b""
+        for piece in response.chunks:
+            digest.update(piece)
+            if held:
+                yield held
+            held = piece
+        named = response.headers.get("etag", "").strip('"')
+        if digest.hexdigest() != named:
+            raise VerificationError(
+                f"{path}: the bytes that came are not those with the digest {named[:16]}…",
+                code="artifact_damaged",
+            )
+        yield held
 
     def _follow(self, run_id: str, offset: int, attempt: str | int | None) -> Response:
         """The open stream of a run's output."""

@@ -41,7 +41,8 @@ class DataPlane:
         """Nothing is read, and nothing started, before `start`."""
         self.series = Series(runs_dir)
         self.frames = Frames(self.series)
-        self.blobs: Blobs = FileBlobs(settings.server.data_dir / BLOBS)
+        self._folder = FileBlobs(settings.server.data_dir / BLOBS)
+        self.blobs: Blobs = self._folder
         self.indexer = Indexer(database, IndexingProcess(runs_dir))
         self.sealer = Sealer(database, handler, runs_dir, clock=clock)
         follower = Tailer(
@@ -66,6 +67,7 @@ class DataPlane:
 
     def start(self) -> None:
         """Begin, with what the server before left undone."""
+        self._folder.sweep()
         self._sealing.start()
         self.indexer.start()
         self._following.start()

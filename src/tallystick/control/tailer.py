@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0
 PIECE_BYTES: Final = 4 * 1024 * 1024
+NAMES_PER_TICK: Final = 500
+"""A look at so many names is paid for by one tick without a look."""
+
 MOST_FILES: Final = 200
 """Event files of one attempt that are followed."""
 
@@ -45,6 +48,7 @@ class Tailer:
         self._touches = touches
         self._lock = threading.Lock()
         self._places: dict[AttemptId, list[Place]] = {}  # guarded by _lock: of active attempts
+        self._rests: dict[tuple[AttemptId, Path], int] = {}  # guarded by _lock: ticks to sit out
 
     def tick(self) -> None:
         """A look at every attempt that goes on."""
@@ -53,15 +57,25 @@ class Tailer:
         with self._lock:
             known = {attempt.id for attempt in active}
             self._places = {key: held for key, held in self._places.items() if key in known}
+            self._rests = {key: left for key, left in self._rests.items() if key[0] in known}
         for attempt in active:
-            self.follow(attempt)
+            self._follow(attempt, patient=True)
 
     def follow(self, attempt: Attempt) -> None:
         """Copy what has grown in one attempt's places; what cannot be read is left for later."""
+        self._follow(attempt, patient=False)
+
+    def _follow(self, attempt: Attempt, *, patient: bool) -> None:
+        """A directory of many names is looked at the less often, if one may be `patient`."""
         with self._lock:
             for place in self._places_of(attempt):
+                key = (attempt.id, place.root)
+                left = self._rests.get(key, 0)
+                if patient and left > 0:
+                    self._rests[key] = left - 1
+                    continue
                 try:
-                    self._look(attempt, place)
+                    self._rests[key] = self._look(attempt, place) // NAMES_PER_TICK
                 except (OSError, TallystickError) as error:
                     _log.warning("event files of attempt %s: %s", attempt.id, error)
 
@@ -76,16 +90,19 @@ class Tailer:
                 self._places[attempt.id] = found
         return found
 
-    def _look(self, attempt: Attempt, place: Place) -> None:
-        followed = 0
+    def _look(self, attempt: Attempt, place: Place) -> int:
+        """Copy what has grown in one place; how many names it has."""
+        followed = seen = 0
         for found in scan(place.root):
+            seen += 1
             suffix = _suffix(found.name)
             if suffix is None or found.mtime_ns < place.since_ns:
                 continue
             followed += 1
             if followed > MOST_FILES:
-                return
+                break
             self._copy(attempt, place, found, suffix)
+        return seen
 
     def _copy(self, attempt: Attempt, place: Place, found: Found, suffix: str) -> None:
         """The bytes that the stream does not have yet."""

@@ -120,6 +120,11 @@ class FileBlobs:
             return False
         return True
 
+    def sweep(self) -> None:
+        """Remove what a crash has left half written; nobody may be writing."""
+        for scratch in (self._root / "incoming").glob("*"):
+            scratch.unlink(missing_ok=True)
+
     def _path(self, sha256: str) -> Path:
         if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
             raise missing(sha256)

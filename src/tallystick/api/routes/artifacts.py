@@ -14,13 +14,13 @@ from tallystick.api.finding import find_run
 from tallystick.api.measured import PATIENCE_SECONDS, State, state_of
 from tallystick.api.queries import Query
 from tallystick.api.routing import Endpoint, Permission
-from tallystick.api.schemas import ArtifactsCollected, ArtifactView, LeftOut
 from tallystick.domain.attempt import Attempt
 from tallystick.errors import ConflictError, InvalidError, NotFoundError
 from tallystick.projections import attempts
 from tallystick.store.blobs import Blob
 from tallystick.store.index import opened
 from tallystick.store.series import Series
+from tallystick.wire.artifact_views import ArtifactsCollected, ArtifactView, LeftOut
 
 LONGEST_PATH: Final = 1_024
 MOST_LISTED: Final = 10_000

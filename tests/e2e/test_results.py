@@ -1,0 +1,73 @@
+"""What a run has measured and left, through the command line."""
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tallystick.testing.server import ServerProcess, eventually
+from tests.e2e.test_cli import as_json, tally
+
+JOB = """
+import math, os, tallystick
+for step in range(3000):
+    tallystick.log({"loss": 1 / (step + 1), "odd": math.nan}, step=step)
+tallystick.summary({"best": 0.5})
+open(os.environ["TALLY_OUTPUT_DIR"] + "/model.bin", "wb").write(b"w" * 3_000_000)
+"""
+
+
+def finished(server: ServerProcess) -> str:
+    (server.workspace / "job.py").write_text(JOB)
+    run = str(server.run(server.sweep(), f"{sys.executable} job.py")["id"])
+    assert server.ended(run)["status"] == "finished"
+    return run
+
+
+def test_metrics_are_shown_and_printed_as_csv(server: ServerProcess) -> None:
+    run = finished(server)
+    shown = tally(server, "metric", "show", run)
+    loss, odd = (line.split() for line in shown.stdout.splitlines()[1:3])
+    assert (loss[0], loss[1], loss[-1]) == ("loss", "2999", "1")
+    assert odd == ["odd", "2999", "NaN"]
+    told = as_json(tally(server, "metric", "show", run, "loss", "--json"))
+    assert list(told["metricSeries"]) == ["loss"]
+    printed = tally(server, "metric", "csv", run, "loss", "--buckets", "500")
+    rows = [line.split(",") for line in printed.stdout.splitlines()]
+    assert rows[0] == ["step", "value", "time"]
+    assert [float(rows[1][1]), float(rows[-1][1])] == [1.0, 1 / 3000]
+    assert all(math.isclose(float(row[1]), 1 / (int(row[0]) + 1)) for row in rows[1:])
+    assert "lowest and its highest" in printed.stderr
+    assert "no metric of that name" in tally(server, "metric", "show", run, "none").stderr
+
+
+def test_files_are_listed_and_downloaded_whole(server: ServerProcess) -> None:
+    run = finished(server)
+
+    def listed() -> Any:
+        return as_json(tally(server, "artifact", "list", run, "--json"))
+
+    (kept,) = eventually(listed)
+    assert (kept["path"], kept["bytes"]) == ("model.bin", 3_000_000)
+    assert "1 unchanged" in tally(server, "artifact", "collect", run).stdout
+    done = tally(server, "artifact", "get", run, "model.bin")
+    assert done.returncode == 0, done.stderr
+    assert Path(server.workspace, "model.bin").read_bytes() == b"w" * 3_000_000
+    again = tally(server, "artifact", "get", run, "model.bin")
+    assert (again.returncode, "--force" in again.stderr) == (1, True)
+    assert tally(server, "artifact", "get", run, "model.bin", "--force").returncode == 0
+    assert tally(server, "artifact", "get", run, "none").returncode == 1
+
+
+def test_a_file_whose_bytes_have_changed_is_not_taken_for_it(server: ServerProcess) -> None:
+    run = finished(server)
+
+    def listed() -> Any:
+        return as_json(tally(server, "artifact", "list", run, "--json"))
+
+    (kept,) = eventually(listed)
+    blob = server.data_dir / "blobs" / kept["sha256"][:2] / kept["sha256"][2:]
+    blob.write_bytes(b"x" * 3_000_000)
+    done = tally(server, "artifact", "get", run, "model.bin", "--out", "copy.bin")
+    assert done.returncode != 0
+    assert not Path(server.workspace, "copy.bin").exists()
