@@ -40,6 +40,10 @@ CURSOR: Final = "collector"
 POLL_SECONDS: Final = 5.0
 INDEX_SECONDS: Final = 10.0
 PAGE: Final = 500
+MOST_REPEATED: Final = 1_000
+"""Entries without an end that may be read again after a restart: a write for each would only be in
+the way of others."""
+
 _ENDS: Final = frozenset({"attempt.ended", "run.ended"})
 _MIB: Final = 1024 * 1024
 
@@ -84,21 +88,24 @@ class Collector:
         self._clock = clock
         self._settings = settings
         self._looking = threading.Lock()
+        self._position = -1
         self._ignored = tuple(one.strip() for one in settings.ignore.split(",") if one.strip())
 
     def tick(self) -> None:
         """Follow the ledger to its end; collect what every end has left."""
         while True:
             with self._database.read() as tx:
-                after = cursors.get(tx, CURSOR)
-                entries = Ledger.read(tx, after=after, limit=PAGE)
+                durable = cursors.get(tx, CURSOR)
+                entries = Ledger.read(tx, after=max(durable, self._position), limit=PAGE)
             if not entries:
                 return
-            for entry in entries:
-                if entry.type in _ENDS:
-                    self._ended(str(entry.data.get("attempt") or ""))
-            with self._database.write() as tx:
-                cursors.put(tx, CURSOR, entries[-1].seq)
+            ends = [entry for entry in entries if entry.type in _ENDS]
+            for entry in ends:
+                self._ended(str(entry.data.get("attempt") or ""))
+            self._position = entries[-1].seq
+            if ends or self._position - durable > MOST_REPEATED:
+                with self._database.write() as tx:
+                    cursors.put(tx, CURSOR, self._position)
 
     def _ended(self, key: str) -> None:
         with self._database.read() as tx:

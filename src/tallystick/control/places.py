@@ -40,8 +40,8 @@ def places_of(tx: Transaction, run: Run, attempt: Attempt, directory: Path) -> l
     own = [Place(directory / OUTPUT, ""), Place(directory / WANDB, "", collected=False)]
     since = (attempt.started_at or attempt.assigned_at) * 1_000_000
     if run.environment is not None:
-        named = json.loads(found.get(run.environment.c, b"{}")).get("WANDB_DIR")
-        if isinstance(named, str) and named.startswith("/"):
+        named = _variable(found.get(run.environment.c, b"{}"), "WANDB_DIR")
+        if named is not None and named.startswith("/"):
             own.append(Place(Path(named), "", since, collected=False))
     if not workdir:
         return own
@@ -49,6 +49,16 @@ def places_of(tx: Transaction, run: Run, attempt: Attempt, directory: Path) -> l
         Place(Path(path), _prefix(path, workdir), since)
         for path in output_paths(command, workdir=workdir)
     ]
+
+
+def _variable(environment: bytes, name: str) -> str | None:
+    """A variable of a recorded environment; a secret that was cut out may have taken a quote."""
+    try:
+        found = json.loads(environment)
+    except ValueError:
+        return None
+    value = found.get(name) if isinstance(found, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def _prefix(path: str, workdir: str) -> str:
