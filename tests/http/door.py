@@ -130,6 +130,10 @@ class Door:
     def _serve(self, listener: socket.socket) -> None:
         self._loop.run_until_complete(self._uvicorn.serve(sockets=[listener]))
 
+    def indexed(self, run: str) -> None:
+        """Wait until what was measured can be read: in haste the server itself hardly waits."""
+        self.server.data.indexer.catch_up(run).result(60)
+
     def close(self) -> None:
         """End it; what it wrote stays."""
         self._client.close()

@@ -41,7 +41,10 @@ NEEDS: Final = {
         *("POST /sweeps/{sweep}/resume", "POST /sweeps/{sweep}/archive"),
         *("POST /sweeps/{sweep}/unarchive", "POST /wild/v2/events/{session}/resolve"),
     },
-    "metrics": {"POST /runs/{run}/metrics", "POST /runs/{run}/alerts"},
+    "metrics": {
+        *("POST /runs/{run}/metrics", "POST /runs/{run}/alerts"),
+        *("POST /runs/{run}/artifacts", "PUT /runs/{run}/artifacts/{path*}"),
+    },
     "report": {"POST /attempts/{attempt}/observations", "POST /attempts/{attempt}/metrics"},
     "administer": {"GET /tokens", "POST /tokens", "POST /tokens/{token}/revoke"},
     "people": {

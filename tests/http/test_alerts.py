@@ -154,6 +154,7 @@ def test_an_unanswered_alert_holds_up_neither_reports_nor_the_end(door: Door) ->
     made = raised(door, run, token=door.secret(attempt, Role.RUN))
     door.post(f"/runs/{run}/metrics", {"rows": [{"step": 1, "loss": 0.5}]})
     end(door, attempt)
+    door.indexed(run)
     found = door.get(f"/runs/{run}")
     assert (found["status"], found["exit_code"], found["metrics"]["loss"]) == ("finished", 0, 0.5)
     assert door.get(f"/alerts/{made['alert_id']}")["status"] == "pending"

@@ -16,7 +16,7 @@ FLOOD_BYTES: Final = 16 * 1024 * 1024
 FLOOD_PATIENCE_SECONDS: Final = 2.0
 """It waits no longer than this when more than `FLOOD_BYTES` are not indexed yet."""
 
-SHORT_PATIENCE_SECONDS: Final = 1.0
+SHORT_PATIENCE_SECONDS: Final = 3.0
 """An answer about something else, which also tells last values."""
 
 MOST_LAST: Final = 1_000
