@@ -108,6 +108,8 @@ class ExecutionSettings:
     breaker_failures: int = 5
     """So many runs of a sweep that fail the same way, one after the other and each within a minute
     of its start, pause it; 0 never does."""
+    sample_seconds: float = 10.0
+    """How often the CPU, memory, disk and network use of a run's processes is sampled; 0 never."""
     silence_minutes: float = 0.0
     """Raise an alert when a run has printed nothing for so long; 0 never does."""
 

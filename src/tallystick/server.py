@@ -192,6 +192,7 @@ class Server:
             base_environment=base_environment(),
             grace_seconds=execution.grace_seconds,
             record_tree=execution.record_tree,
+            sample_seconds=execution.sample_seconds,
             gpus=execution.gpus,
         )
 

@@ -148,3 +148,17 @@ def test_many_runs_log_at_once_and_none_is_mixed_up_with_another(bench: Bench) -
     for number, run in enumerate(runs):
         expected = [[step, str(float(number * 1_000 + step))] for step in range(40)]
         assert bench.metrics(run)["a"] == expected
+
+
+def test_what_the_processes_use_is_measured_beside_the_run(bench: Bench) -> None:
+    command = f"{sys.executable} -c 'x = bytearray(80_000_000)\nwhile True: pass'"
+    run = str(bench.server.run(bench.sweep, command)["id"])
+
+    def measured() -> Any:
+        found = bench.metrics(run)
+        return found if found.get("system/cpu_percent") else None
+
+    found = eventually(measured)
+    assert float(found["system/memory_mb"][-1][1]) > 80
+    bench.server.post(f"/runs/{run}/stop")
+    bench.server.ended(run)

@@ -33,6 +33,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "execution.gpus": ("0,2", "0,2"),
     "execution.default_gpus": ("0", 0),
     "execution.breaker_failures": ("3", 3),
+    "execution.sample_seconds": ("0.5", 0.5),
     "execution.silence_minutes": ("0.5", 0.5),
     "artifacts.max_files": ("7", 7),
     "artifacts.max_file_mb": ("8", 8),

@@ -42,6 +42,7 @@ class LaunchSettings:
     """What a command gets before its own variables."""
     grace_seconds: float
     record_tree: bool
+    sample_seconds: float = 0.0
     gpus: str | None = None
     """The setting `execution.gpus`: when it names devices, no run sees any but its own."""
 
@@ -154,6 +155,7 @@ class Launcher:
             server_file=str(self._settings.server_file),
             grace_seconds=self._settings.grace_seconds,
             record_tree=self._settings.record_tree,
+            sample_seconds=self._settings.sample_seconds,
             timeout_seconds=None if timeout_ms is None else timeout_ms / 1000,
             memory_bytes=None if memory_mb is None else memory_mb * _MIB,
         )

@@ -10,6 +10,7 @@ from tallystick.domain.attempt import Attempt
 from tallystick.domain.run import Run
 from tallystick.ledger.ledger import Ledger
 from tallystick.shell.outputs import output_paths
+from tallystick.wire.bundle import SYSTEM_FILE
 
 OUTPUT: Final = "artifacts"
 """Below the attempt's directory; the command finds it in TALLY_OUTPUT_DIR."""
@@ -37,7 +38,11 @@ def places_of(tx: Transaction, run: Run, attempt: Attempt, directory: Path) -> l
     found = Ledger.texts(tx, wanted)
     command = found.get(run.command.c, b"").decode("utf-8", "replace")
     workdir = found.get(run.workdir.c, b"").decode("utf-8", "replace")
-    own = [Place(directory / OUTPUT, ""), Place(directory / WANDB, "", collected=False)]
+    own = [
+        Place(directory / OUTPUT, ""),
+        Place(directory / WANDB, "", collected=False),
+        Place(directory / SYSTEM_FILE, "", collected=False),
+    ]
     since = (attempt.started_at or attempt.assigned_at) * 1_000_000
     if run.environment is not None:
         named = _variable(found.get(run.environment.c, b"{}"), "WANDB_DIR")

@@ -154,4 +154,4 @@ def stream_of(name: str) -> str:
 
 def is_copy(name: str) -> bool:
     """Whether a file is the copy of an attempt's own metrics, which its supervisor seals."""
-    return name.startswith("att_") and name.endswith(".jsonl")
+    return name.startswith("att_") and name.endswith(".jsonl") and "-" not in name

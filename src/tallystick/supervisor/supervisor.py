@@ -32,6 +32,7 @@ from tallystick.supervisor.journal import Journal
 from tallystick.supervisor.limits import Limits
 from tallystick.supervisor.provenance import GitFacts, git_facts
 from tallystick.supervisor.relay import Relay
+from tallystick.supervisor.sampler import Sampler
 from tallystick.supervisor.seals import Seal
 from tallystick.supervisor.tree import STOP_SIGNALS, WATCHED, Tree
 from tallystick.wire import codec
@@ -45,6 +46,7 @@ from tallystick.wire.bundle import (
     METRICS_FILE,
     OUTPUT_FILE,
     STOP_FILE,
+    SYSTEM_FILE,
     Bundle,
 )
 from tallystick.wire.observation import (
@@ -196,7 +198,10 @@ class _Attempt:
         if tree is None:
             status = REFUSED
         else:
+            sampler = Sampler(self._directory / SYSTEM_FILE, every_seconds=bundle.sample_seconds)
+            sampler.start()
             status = tree.see_through(courier.wake)
+            sampler.finish()
             for seal in seals:
                 seal.finish()
             self._journal.note(tree.ended())

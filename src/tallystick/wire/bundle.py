@@ -10,6 +10,7 @@ LOCK_FILE = "lock"
 JOURNAL_FILE = "journal.jsonl"
 OUTPUT_FILE = "output.log"
 METRICS_FILE = "metrics.jsonl"
+SYSTEM_FILE = "system.jsonl"
 COMMAND_FILE = "command.sh"
 STOP_FILE = "stop.json"
 
@@ -39,6 +40,8 @@ class Bundle:
     """Whether the exact working tree is recorded when workdir lies in a git repository."""
     timeout_seconds: float | None = None
     """From the start of the command until the run is ended as timed out; None: no limit."""
+    sample_seconds: float = 0.0
+    """How often what the processes use is sampled into system.jsonl; 0: never."""
     memory_bytes: int | None = None
     """The most memory that all processes of the run may hold together; None: no limit. Enforced
     where the host lets the supervisor make a cgroup; where not, the journal says so."""
