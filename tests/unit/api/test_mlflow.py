@@ -1,9 +1,13 @@
 """MLflow's protocol where its client cannot be asked: refusals, repetitions, rights, searches."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tallystick.api.protocols import ENDPOINTS
 from tallystick.api.protocols.mlflow_search import matcher, ordered
 from tallystick.api.protocols.mlflow_shapes import Place, Tracked
 from tallystick.control.credentials import Mint, load_key
@@ -183,3 +187,39 @@ def test_runs_are_ordered_and_those_without_a_value_come_last() -> None:
     assert names == ["run_1", "run_2", "run_3"]
     assert [run.place.run for run in ordered(RUNS, ["metrics.loss"])] == ["run_2", "run_1", "run_3"]
     assert [run.place.run for run in ordered(RUNS, [])] == ["run_3", "run_2", "run_1"]
+
+
+def test_runs_of_no_sweep_are_those_of_experiment_zero(api: Api, run: Any) -> None:
+    listed = ask(api, "runs/search", {"experiment_ids": ["0"]}, token="agent").json()["runs"]
+    assert run["id"] not in {each["info"]["run_id"] for each in listed}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    ["run_id", "run_uuid", "key", "value", "step", "timestamp", "metrics", "params", "tags",
+     "status", "end_time", "run_name", "start_time", "filter", "order_by", "max_results",
+     "page_token", "experiment_ids", "datasets", "models", "name", "source_run_id"]
+)  # fmt: skip
+POSTS = st.sampled_from([item.path for item in ENDPOINTS if item.method == "POST"])
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(POSTS, st.dictionaries(NAMES, ANYTHING, max_size=5), st.booleans())
+def test_no_body_is_ever_a_fault(
+    api: Api, run: Any, token: str, path: str, body: dict[str, Any], ours: bool
+) -> None:
+    if ours:
+        body["run_id"] = run["id"]
+    content = json.dumps(body).encode()
+    path = path.replace("{model}", f"m-{run['id'].removeprefix('run_')}-00000000")
+    answer = api.call("POST", path, content=content, token=token)
+    assert answer.status_code < 500, answer.text
+    assert ask(api, "runs/get", token=token, run_id=run["id"]).status_code == 200

@@ -45,6 +45,12 @@ MOST_METRICS: Final = 10_000
 MOST_RUNS: Final = 1_000
 """Looked at in one search: the newest of its experiments."""
 
+MOST_SWEEPS: Final = 100
+"""Looked at in one search."""
+
+MOST_LISTED: Final = 50_000
+"""Told on one page of a search, nested runs included."""
+
 MOST_POINTS: Final = 25_000
 """Told of one history at once."""
 
@@ -111,8 +117,9 @@ async def create_run(call: Call) -> Response:
             code="not_inside_a_run",
             hint="run the script as a registered run: tally exec -- python train.py",
         )
-    tags = {tag.get("key"): tag.get("value") for tag in body.get("tags") or [] if tag}
-    nested = bool(tags.get("mlflow.parentRunId")) or await _has_begun(call, own)
+    tags = [tag for tag in _listed(body, "tags") if isinstance(tag, dict)]
+    inner = any(tag.get("key") == "mlflow.parentRunId" and tag.get("value") for tag in tags)
+    nested = inner or await _has_begun(call, own)
     child = f"nested-{call.services.clock.token_bytes(4).hex()}" if nested else ""
     kept = await keep(call, own, "runs/create", child=child)
     found = await _tracked(call, Place(own.id, child if kept is None else kept))
@@ -155,15 +162,17 @@ async def search_runs(call: Call) -> Response:
     body = body_of(call)
     own = await own_run(call)
     matches = matcher(str(body.get("filter") or ""))
-    limit = min(int(body.get("max_results") or 1000), 50_000)
+    limit = _most(body.get("max_results"))
     offset = _offset(body.get("page_token"))
     if own is not None:
         found = [own]
     else:
-        wanted = [str(key) for key in body.get("experiment_ids") or []]
+        wanted = [str(key) for key in _listed(body, "experiment_ids")][:MOST_SWEEPS]
         found = await call.services.read(lambda tx: _of_sweeps(tx, wanted))
     loaded = await call.services.parse(_load, call, found)
-    shown = ordered([run for run in loaded if matches(run)], list(body.get("order_by") or ()))
+    shown = ordered(
+        [run for run in loaded if matches(run)], [str(key) for key in _listed(body, "order_by")]
+    )
     answer: dict[str, Any] = {
         "runs": [run.document() for run in shown[offset : offset + limit]],
     }
@@ -175,8 +184,11 @@ async def search_runs(call: Call) -> Response:
 def _of_sweeps(tx: Transaction, sweeps: list[str]) -> list[Run]:
     found: list[Run] = []
     for sweep in sweeps:
-        wanted = RunFilter(sweep=None if sweep == shapes.NO_SWEEP else SweepId(sweep))
-        found += runs.page(tx, wanted, limit=MOST_RUNS)
+        if sweep == shapes.NO_SWEEP:
+            newest = runs.page(tx, RunFilter(), limit=MOST_RUNS)
+            found += [run for run in newest if run.sweep is None]
+        else:
+            found += runs.page(tx, RunFilter(sweep=SweepId(sweep)), limit=MOST_RUNS)
     return found[:MOST_RUNS]
 
 
@@ -340,6 +352,24 @@ def _read_told(series: Series, run: str) -> Told:
             children=index.notes("child"),
             begun=index.notes("begun"),
         )
+
+
+def _listed(body: Mapping[str, Any], name: str) -> list[Any]:
+    """A list of a body; an empty one for anything else."""
+    found = body.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _most(wanted: Any) -> int:
+    """How many runs a page has."""
+    if wanted is None:
+        return MOST_RUNS
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+        raise InvalidError(
+            f"max_results: expected a whole number of at least 1; found {str(wanted)[:40]!r}",
+            code="parameter_invalid",
+        )
+    return min(wanted, MOST_LISTED)
 
 
 def _offset(token: Any) -> int:
