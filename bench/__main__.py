@@ -25,6 +25,7 @@ from bench import (
     launches,
     lists,
     machine,
+    metrics,
     sweeps,
     trivial,
     verification,
@@ -47,12 +48,14 @@ QUESTIONS: Mapping[str, ModuleType] = {
     "hook": hook,
     "verification": verification,
     "appends": appends,
+    "metrics": metrics,
 }
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "fastapi": ("fastapi", "uvicorn", "uvloop", "httptools"),
     "mlflow": ("mlflow",),
+    "trackio": ("trackio",),
 }
 
 

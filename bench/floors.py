@@ -1,5 +1,6 @@
 """What the work would cost with nothing around it: a commit, a read, a hash."""
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -26,3 +27,15 @@ def sqlite_commits(directory: Path, *, seconds: float) -> Throughput:
     return Throughput(
         len(spent), taken, percentile(spent, 0.5) * 1e3, percentile(spent, 0.99) * 1e3
     )
+
+
+def synced_appends(directory: Path, *, count: int) -> list[float]:
+    """Milliseconds of each of `count` appends of 100 bytes, durable when they return."""
+    spent = []
+    with (directory / f"floor-{time.monotonic_ns()}.bin").open("wb", buffering=0) as file:
+        for _ in range(count):
+            at = time.perf_counter()
+            file.write(b"x" * 100)
+            os.fsync(file.fileno())
+            spent.append((time.perf_counter() - at) * 1e3)
+    return spent

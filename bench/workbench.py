@@ -41,6 +41,8 @@ class Workbench:
     """A Python that has FastAPI, uvicorn, uvloop and httptools."""
     mlflow: str | None = None
     """A Python that has MLflow."""
+    trackio: str | None = None
+    """A Python that has trackio."""
 
     @contextlib.contextmanager
     def timed(self) -> Iterator[machine.Section]:
@@ -91,6 +93,7 @@ def options(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--patience", type=float, help="seconds to wait for quiet [default: 20]")
     parser.add_argument("--fastapi", metavar="PYTHON", help="a Python that has FastAPI")
     parser.add_argument("--mlflow", metavar="PYTHON", help="a Python that has MLflow")
+    parser.add_argument("--trackio", metavar="PYTHON", help="a Python that has trackio")
     parser.add_argument(
         "--directory", type=Path, help="keeps ledgers with many runs for the next time"
     )
@@ -119,6 +122,7 @@ def workbench(given: argparse.Namespace) -> Iterator[Workbench]:
             patience_seconds=(2.0 if quick else 20.0) if given.patience is None else given.patience,
             fastapi=_python_with("fastapi", given.fastapi),
             mlflow=_python_with("mlflow", given.mlflow),
+            trackio=_python_with("trackio", given.trackio),
         )
 
 
