@@ -132,8 +132,7 @@ class Collector:
         outcome = Collected()
         for place in places:
             if place.collected:
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    self._collect(attempt, place, known, outcome)
+                self._collect(attempt, place, known, outcome)
         return outcome
 
     def _known(self, run: str) -> dict[str, Any]:

@@ -44,8 +44,13 @@ class Found:
 
 
 def scan(root: Path) -> Iterator[Found]:
-    """The files below `root`, or `root` itself when it is a file; names in order."""
-    if root.is_file() and not root.is_symlink():
+    """The files below `root`, or `root` itself when it is a file; names in order.
+
+    None when there is no such directory, or a link in its place.
+    """
+    if not root.exists() or root.is_symlink():
+        return
+    if root.is_file():
         with suppress(OSError):
             yield from _one(root)
         return

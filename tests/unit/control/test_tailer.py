@@ -74,6 +74,15 @@ def test_what_has_not_grown_is_not_told_again(desk: Desk) -> None:
     assert desk.told == []
 
 
+def test_places_that_are_not_there_are_nothing_to_warn_of(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in (desk.wandb.parent / "artifacts", desk.wandb):
+        path.rmdir()
+    desk.tailer.follow(desk.attempt)
+    assert caplog.messages == []
+
+
 def test_links_and_other_files_are_left_alone(desk: Desk, tmp_path: Path) -> None:
     secret = tmp_path / "events.out.tfevents.secret"
     secret.write_bytes(b"secret")
