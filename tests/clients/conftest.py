@@ -49,13 +49,17 @@ class Bench:
         return found
 
     def metrics(self, run: str, *keys: str) -> dict[str, list[list[Any]]]:
-        """Series by name: step and value as text, so that NaN is like NaN."""
+        """Series by name: step and value as text, so that NaN is like NaN.
+
+        Without `keys` those that the job logged; what was measured of its processes is left out.
+        """
         chosen = f"?keys={json.dumps(keys)}".replace(" ", "%20").replace('"', "%22") if keys else ""
         told = self.server.get(f"/runs/{run}/metrics{chosen}")
         assert not told or told["read_bytes"] == told["total_bytes"]
         return {
             name: [[point["step"], text(point["value"])] for point in points]
             for name, points in told.get("metricSeries", {}).items()
+            if keys or not name.startswith("system/")
         }
 
     def seals(self, run: str, stream: str) -> list[dict[str, Any]]:

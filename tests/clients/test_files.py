@@ -155,7 +155,7 @@ def test_what_the_processes_use_is_measured_beside_the_run(bench: Bench) -> None
     run = str(bench.server.run(bench.sweep, command)["id"])
 
     def measured() -> Any:
-        found = bench.metrics(run)
+        found = bench.metrics(run, "system/cpu_percent", "system/memory_mb")
         return found if found.get("system/cpu_percent") else None
 
     found = eventually(measured)
