@@ -100,10 +100,13 @@ class Index:
         return {name: point[1] for name, point in self.last_points(limit=limit).items()}
 
     def last_points(self, *, limit: int) -> dict[str, tuple[Told, Told, int]]:
-        """The last step, value and time of each of the first `limit` metrics."""
+        """The last step, value and time of each of the first `limit` metrics.
+
+        What was measured of the processes (`system/…`) is left out: nobody asked for it.
+        """
         rows = self._connection.execute(
-            "SELECT name, source, last FROM series WHERE name IN "
-            "(SELECT name FROM series GROUP BY name ORDER BY min(id) LIMIT ?) ORDER BY id",
+            "SELECT name, source, last FROM series WHERE name IN (SELECT name FROM series "
+            "WHERE name NOT LIKE 'system/%' GROUP BY name ORDER BY min(id) LIMIT ?) ORDER BY id",
             [limit],
         ).fetchall()
         rows.sort(key=lambda row: self._place(row[1]))  # stable: a later stream overrules

@@ -143,7 +143,7 @@ class RunView:
     output_progress: OutputProgress | None = None
     """What the last progress bar in its output says; only while it runs, and not in a list."""
     metrics: dict[str, Any] = field(default_factory=dict)
-    """Last values by metric name; in a list, of the first 20 metrics."""
+    """Last values by metric name, without `system/…`; in a list, of the first 20 metrics."""
     summary: dict[str, Any] = field(default_factory=dict)
     """What the run said of itself with `tallystick.summary`."""
     logged_params: dict[str, Any] = field(default_factory=dict)

@@ -86,6 +86,12 @@ def test_attempts_come_before_what_was_posted(desk: Desk) -> None:
     assert desk.values("a") == [1, 2, 3]
 
 
+def test_last_values_are_those_of_the_job_and_not_of_its_processes(desk: Desk) -> None:
+    desk.write({"system/cpu_percent": 9}, {"a": 1}, {"system": 2})
+    assert desk.index().metrics == {"a": 1, "system": 2}
+    assert desk.values("system/cpu_percent") == [9]
+
+
 def test_a_row_without_a_step_is_placed_by_its_position_in_its_stream(desk: Desk) -> None:
     desk.write({"a": 1}, {"a": 2})
     desk.index()
