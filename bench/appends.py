@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import floors, seeding, servers
 from bench.figures import Row, at_most, percentile
-from bench.load import Connection, parsed, timed
+from bench.load import timed
 from bench.servers import Started
 from bench.workbench import Collected, Workbench, alone
 from tallystick.config import ServerSettings, Settings
@@ -103,7 +103,10 @@ def _metrics(bench: Workbench, seen: Collected, server: Started) -> None:
         connection = stack.enter_context(server.connect())
         sweep = servers.create_sweep(server)
         for repeat in range(bench.repeats):
-            path = f"/runs/{_running(server, connection, sweep)}/metrics"
+            run = servers.run_until(
+                server, connection, sweep, command="sleep 600", status="running"
+            )
+            path = f"/runs/{run}/metrics"
             ones = [("POST", path, _points(number, 1)) for number in range(100)]
             with bench.timed() as section:
                 spent = timed(connection, ones, server.headers)
@@ -126,23 +129,6 @@ def _points(first: int, count: int) -> bytes:
         for number in range(count)
     ]
     return json.dumps({"rows": rows}).encode()
-
-
-def _running(server: Started, connection: Connection, sweep: str) -> str:
-    """A run whose command waits."""
-    body = {
-        "name": "measures",
-        "command": "sleep 600",
-        "sweep_id": sweep,
-        "chat_session_id": seeding.SESSION,
-        "auto_start": True,
-    }
-    answer = connection.request("POST", "/runs", json.dumps(body).encode(), server.headers)
-    run = str(parsed(answer)["id"])
-    while True:
-        found = parsed(connection.request("GET", f"/runs/{run}?wait=5", headers=server.headers))
-        if found["status"] == "running":
-            return run
 
 
 if __name__ == "__main__":

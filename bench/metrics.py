@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench import floors, mlflow_server, seeding, servers
+from bench import floors, mlflow_server, servers
 from bench.figures import Row, at_least, at_most, percentile
 from bench.load import Connection, parsed, timed
 from bench.servers import Started
@@ -40,32 +40,21 @@ def answer(bench: Workbench) -> list[Row]:
         sweep = servers.create_sweep(server)
         for repeat in range(bench.repeats):
             bench.say(f"{TITLE}: repeat {repeat + 1} of {bench.repeats}")
-            run = _ended_run(connection, server, sweep)
+            run = servers.run_until(server, connection, sweep, command="true", status="finished")
             _ingest(bench, seen, connection, server, run)
             _files(bench, seen, connection, server, run)
             _floors(bench, seen)
-        _reading(bench, seen, connection, server, _ended_run(connection, server, sweep))
+        _reading(
+            bench,
+            seen,
+            connection,
+            server,
+            servers.run_until(server, connection, sweep, command="true", status="finished"),
+        )
     _calls(bench, seen)
     if bench.mlflow is not None:
         _mlflow(bench, seen)
     return _rows(bench, seen)
-
-
-def _ended_run(connection: Connection, server: Started, sweep: str) -> str:
-    """A run that was executed, so that it has something to measure for."""
-    body = {
-        "name": "measures",
-        "command": "true",
-        "sweep_id": sweep,
-        "chat_session_id": seeding.SESSION,
-        "auto_start": True,
-    }
-    made = connection.request("POST", "/runs", json.dumps(body).encode(), server.headers)
-    run = str(parsed(made)["id"])
-    while True:
-        found = parsed(connection.request("GET", f"/runs/{run}?wait=5", headers=server.headers))
-        if found["status"] == "finished":
-            return run
 
 
 def _batch(first: int, rows: int) -> bytes:

@@ -171,6 +171,25 @@ def create_sweep(server: Started) -> str:
     return str(parsed(answer)["id"])
 
 
+def run_until(
+    server: Started, connection: Connection, sweep: str, *, command: str, status: str
+) -> str:
+    """A run of `command`, as soon as it has a status; its id."""
+    body = {
+        "name": "measures",
+        "command": command,
+        "sweep_id": sweep,
+        "chat_session_id": seeding.SESSION,
+        "auto_start": True,
+    }
+    made = connection.request("POST", "/runs", json.dumps(body).encode(), server.headers)
+    run = str(parsed(made)["id"])
+    while True:
+        found = parsed(connection.request("GET", f"/runs/{run}?wait=5", headers=server.headers))
+        if found["status"] == status:
+            return run
+
+
 def creates(server: Started, sweep: str) -> Load:
     """The smallest body that the protocol is content with, a different one each time."""
     body = {

@@ -24,10 +24,7 @@ class Bench:
 
     def start(self, client: str, job: str, *arguments: str, **fields: Any) -> str:
         """A run of a job; its id."""
-        python = CLIENTS / client / "bin" / "python"
-        if not python.exists():
-            pytest.skip(f"{client} is not installed in {CLIENTS}")
-        command = " ".join([str(python), str(JOBS / job), *arguments])
+        command = " ".join([str(python_of(client)), str(JOBS / job), *arguments])
         return str(self.server.run(self.sweep, command, **fields)["id"])
 
     def ended(self, run: str) -> dict[str, Any]:
@@ -89,6 +86,16 @@ class Bench:
         """Wait until a stream has some lines."""
         path = self.stored(run, name)
         eventually(lambda: path.exists() and path.read_bytes().count(b"\n") >= lines)
+
+
+def python_of(client: str) -> Path:
+    """The interpreter of a client; where it is not installed the test is skipped, which counts as
+    a failure where everything must run.
+    """
+    python = CLIENTS / client / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"{client} is not installed in {CLIENTS}")
+    return python
 
 
 def text(value: Any) -> str:

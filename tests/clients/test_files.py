@@ -1,5 +1,7 @@
 """Files that real writers leave, and our own SDK: what was logged is what is stored."""
 
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -8,11 +10,13 @@ from typing import Any
 import pytest
 
 from tallystick.testing.server import eventually
-from tests.clients.conftest import CLIENTS, JOBS, Bench
+from tests.clients.conftest import JOBS, Bench, python_of
 
 
 def test_event_files_are_followed_while_they_grow_and_to_their_end(bench: Bench) -> None:
     directory = bench.server.workspace / "logs"
+    directory.mkdir()
+    os.mkfifo(directory / "go")
     run = bench.start("tensorboard", "write_tensorboard.py", "--wait --logdir logs 300")
 
     def grown() -> Any:
@@ -22,7 +26,7 @@ def test_event_files_are_followed_while_they_grow_and_to_their_end(bench: Bench)
     eventually(grown)
     assert bench.server.get(f"/runs/{run}")["status"] == "running"
     bench.restart(kill=True)
-    (directory / "go").touch()
+    (directory / "go").open("w").close()  # the job waits at the other end
     bench.ended(run)
     assert bench.metrics(run) == bench.printed(run)["logged"]
     told = bench.server.get(f"/runs/{run}/metrics")
@@ -115,13 +119,12 @@ def test_a_file_is_kept_as_it_was_when_it_was_named(bench: Bench) -> None:
 
 def test_the_sdk_is_installed_without_anything_else(bench: Bench, tmp_path: Path) -> None:
     """`pip install --no-deps` is enough in a training environment."""
-    python = CLIENTS / "mlflow3" / "bin" / "python"
-    if not python.exists():
-        pytest.skip("no environment to install into")
-    source = Path(__file__).resolve().parents[2] / "src"
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "tallystick").symlink_to(source / "tallystick")
-    command = f"PYTHONPATH={tmp_path / 'site'} {python} {JOBS / 'log_tallystick.py'} 3"
+    python, site = python_of("mlflow3"), tmp_path / "site"
+    project = Path(__file__).resolve().parents[2]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site)]
+    subprocess.run([*pip, str(project)], check=True, capture_output=True)
+    assert (site / "tallystick" / "client" / "run.py").exists()
+    command = f"PYTHONPATH={site} {python} {JOBS / 'log_tallystick.py'} 3"
     run = str(bench.server.run(bench.sweep, command)["id"])
     bench.ended(run)
     assert bench.metrics(run, "loss")["loss"] == [[s, str(s / 7)] for s in range(3)]
