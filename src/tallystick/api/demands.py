@@ -16,6 +16,7 @@ from tallystick.domain.capacity import Capacity
 from tallystick.domain.demands import MOST_RETRIES, Demands, check
 from tallystick.domain.needs import needs_of
 from tallystick.domain.reasons import Impossible
+from tallystick.domain.run import MOST_TAGS
 from tallystick.domain.shares import default_gpus, limited
 from tallystick.errors import InvalidError
 from tallystick.projections import totals
@@ -24,7 +25,6 @@ from tallystick.wire.demands import Asked
 from tallystick.wire.requests import GpuWrap
 from tallystick.wire.views import Warning as Notice
 
-MOST_TAGS: Final = 16
 _TAG: Final = re.compile(r"[A-Za-z0-9._:/=-]{1,40}")
 
 

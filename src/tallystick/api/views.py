@@ -56,7 +56,7 @@ def of_runs(tx: Transaction, found: Sequence[Run], *, in_list: bool) -> Material
     )
     wanted: list[Text | None] = []
     for run in found:
-        wanted += [run.name, run.command, run.workdir, run.reason, run.gpuwrap]
+        wanted += [run.name, run.command, run.workdir, run.reason, run.gpuwrap, run.note]
         if not in_list:
             wanted.append(run.environment)
         attempt = by_id.get(run.attempt) if run.attempt else None
@@ -125,6 +125,8 @@ def run_view(run: Run, material: Material, *, in_list: bool = False, **more: Any
         started_at=optional_seconds(run.started_at),
         stopped_at=optional_seconds(run.stopped_at),
         ended_at=optional_seconds(run.ended_at),
+        starred=run.starred,
+        note=material.text(run.note),
         is_archived=run.archived,
         archived_at=optional_seconds(run.archived_at),
         retry_at=optional_seconds(run.not_before),

@@ -8,10 +8,10 @@ everything else is in memory and is found out again after a restart.
 import json
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tallystick.control.service import Service
 from tallystick.db.database import Database
@@ -180,11 +180,17 @@ class Indexer:
 def _measured(one: Indexed) -> measured.Measured:
     return measured.Measured(
         run=one.run,
-        metrics=json.dumps(one.metrics),
-        summary=json.dumps(one.summary),
+        metrics=_json(one.metrics),
+        ranges=_json(one.ranges),
+        summary=_json(one.summary),
         names=one.names,
         points=one.points,
     )
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    """As it can be looked into: names stand as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _tell(waiters: Iterable[Waiter]) -> None:

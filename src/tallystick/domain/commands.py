@@ -273,6 +273,18 @@ class UnarchiveRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotateRun:
+    """Tag it, star it, write a note to it; what is None stays as it is."""
+
+    run: RunId
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+    starred: bool | None = None
+    note: Text | None = None
+    """In place of the one before; empty for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AssignAttempt:
     """The scheduler's decision to execute a queued run."""
 
@@ -473,6 +485,7 @@ Command = (
     | StopRun
     | ArchiveRun
     | UnarchiveRun
+    | AnnotateRun
     | AssignAttempt
     | RecordSubmission
     | ReportStarted

@@ -173,6 +173,18 @@ class RunUnarchived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunAnnotated:
+    """What somebody thinks of it: tags, a star, a note. What is None stays as it was."""
+
+    type: ClassVar[str] = "run.annotated"
+    tags: tuple[str, ...] | None = None
+    """All that it has from now on."""
+    starred: bool | None = None
+    note: Text | None = None
+    """In place of the one before; empty for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MintedToken:
     """A token made for one attempt, inside `attempt.assigned`."""
 
@@ -300,6 +312,7 @@ Event = (
     | RunStopRequested
     | RunArchived
     | RunUnarchived
+    | RunAnnotated
     | AttemptAssigned
     | AttemptSubmitted
     | RunStarted

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from tallystick.domain.demands import Demands
 from tallystick.domain.events import (
@@ -14,6 +14,7 @@ from tallystick.domain.events import (
     AttemptUnsupervised,
     OutputSealed,
     Record,
+    RunAnnotated,
     RunArchived,
     RunEdited,
     RunEnded,
@@ -45,6 +46,7 @@ RunEvent = (
     | RunStopRequested
     | RunArchived
     | RunUnarchived
+    | RunAnnotated
     | AttemptAssigned
     | AttemptSubmitted
     | RunStarted
@@ -55,6 +57,10 @@ RunEvent = (
     | RunEnded
 )
 """What can follow `run.registered` in a run's stream."""
+
+
+MOST_TAGS: Final = 16
+"""On one run; they fit into one entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +93,8 @@ class Run:
     reason_code: str | None = None
     reason: Text | None = None
     archived: bool = False
+    starred: bool = False
+    note: Text | None = None
     attempt: AttemptId | None = None
     """The newest attempt."""
     attempts: int = 0
@@ -208,6 +216,13 @@ def _evolve(  # noqa: C901, PLR0912 - one flat match
             return replace(state, archived=True, archived_at=record.ts)
         case RunUnarchived():
             return replace(state, archived=False, archived_at=None)
+        case RunAnnotated():
+            return replace(
+                state,
+                tags=state.tags if event.tags is None else event.tags,
+                starred=state.starred if event.starred is None else event.starred,
+                note=state.note if event.note is None else event.note if event.note.n else None,
+            )
         case AttemptAssigned():
             return replace(
                 state,

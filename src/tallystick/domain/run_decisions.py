@@ -3,6 +3,7 @@
 from typing import Any, assert_never
 
 from tallystick.domain.commands import (
+    AnnotateRun,
     ArchiveRun,
     AssignAttempt,
     EditRun,
@@ -18,6 +19,7 @@ from tallystick.domain.commands import (
 from tallystick.domain.events import (
     AttemptAssigned,
     Fact,
+    RunAnnotated,
     RunArchived,
     RunEdited,
     RunEnded,
@@ -30,7 +32,7 @@ from tallystick.domain.events import (
     RunUnarchived,
 )
 from tallystick.domain.policy import Attribution
-from tallystick.domain.run import Run, RunEvent
+from tallystick.domain.run import MOST_TAGS, Run, RunEvent
 from tallystick.domain.status import Outcome, Phase
 from tallystick.errors import ConflictError, InvalidError
 
@@ -44,6 +46,7 @@ RunCommand = (
     | StopRun
     | ArchiveRun
     | UnarchiveRun
+    | AnnotateRun
     | AssignAttempt
 )
 """What can be asked of a run that exists."""
@@ -77,7 +80,9 @@ def decide_register(
     return facts
 
 
-def decide(state: Run, command: RunCommand) -> list[Fact]:
+def decide(  # noqa: C901 - one flat match
+    state: Run, command: RunCommand
+) -> list[Fact]:
     """What a command does to a run; nothing when it is so already. Raises `ConflictError`."""
     match command:
         case EditRun():
@@ -96,6 +101,8 @@ def decide(state: Run, command: RunCommand) -> list[Fact]:
             events = _decide_archive(state)
         case UnarchiveRun():
             events = [RunUnarchived()] if state.archived else []
+        case AnnotateRun():
+            events = _decide_annotate(state, command)
         case AssignAttempt():
             events = _decide_assign(state, command)
         case _:
@@ -213,6 +220,23 @@ def _decide_archive(state: Run) -> list[RunEvent]:
             status=state.status,
         )
     return [] if state.archived else [RunArchived()]
+
+
+def _decide_annotate(state: Run, command: AnnotateRun) -> list[RunEvent]:
+    """Opinions may change at any time; what a run did does not (P3.4)."""
+    kept = [tag for tag in state.tags if tag not in command.remove_tags]
+    tags = tuple(dict.fromkeys([*kept, *command.add_tags]))
+    if len(tags) > MOST_TAGS:
+        raise InvalidError(
+            f"tags: expected at most {MOST_TAGS} on a run; found {len(tags)}", code="tags_invalid"
+        )
+    none_before = state.note is None and command.note is not None and command.note.n == 0
+    event = RunAnnotated(
+        tags=None if tags == state.tags else tags,
+        starred=None if command.starred == state.starred else command.starred,
+        note=None if none_before else command.note,
+    )
+    return [] if event == RunAnnotated() else [event]
 
 
 def _decide_assign(state: Run, command: AssignAttempt) -> list[RunEvent]:

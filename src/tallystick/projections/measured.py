@@ -17,6 +17,8 @@ class Measured:
     run: str
     metrics: str
     """JSON: last values by name."""
+    ranges: str
+    """JSON: the last, the least and the greatest value by name."""
     summary: str
     """JSON: what the run said of itself at the end."""
     names: int
@@ -39,6 +41,7 @@ def keep(tx: Transaction, found: Iterable[Measured]) -> None:
             {
                 "run": one.run,
                 "metrics": one.metrics,
+                "ranges": one.ranges,
                 "summary": one.summary,
                 "names": one.names,
                 "points": one.points,

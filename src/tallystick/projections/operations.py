@@ -37,12 +37,14 @@ measured = Table(
     metadata,
     Column("run", String, primary_key=True),
     Column("metrics", Text, nullable=False),
+    Column("ranges", Text, nullable=False),
     Column("summary", Text, nullable=False),
     Column("names", BigInteger, nullable=False),
     Column("points", BigInteger, nullable=False),
 )
 """What lists show of what each run has measured: JSON objects of the last values of its first
-metrics and of its summary; how many metrics and points it has. Made from the streams."""
+metrics and of its summary; the last, the least and the greatest value of more of them, which it can
+be found by; how many metrics and points it has. Made from the streams."""
 
 unindexed = Table(
     "op_unindexed",

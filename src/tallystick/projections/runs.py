@@ -1,7 +1,7 @@
 """Questions about runs. None of them changes anything, none reads metrics or logs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -12,6 +12,7 @@ from tallystick.domain.run import Run
 from tallystick.domain.session import Session
 from tallystick.domain.status import Phase, Status
 from tallystick.domain.sweep import Sweep
+from tallystick.projections.selecting import Selection
 from tallystick.projections.tables import runs as shape
 
 _t = shape.table.c
@@ -31,6 +32,7 @@ class RunFilter:
     session: SessionId | None = None
     status: Status | None = None
     archived: bool | None = False
+    selection: Selection = field(default_factory=Selection)
 
 
 def get(tx: Transaction, run: str) -> Run | None:
@@ -57,8 +59,8 @@ class Place(NamedTuple):
 
 
 def page(tx: Transaction, wanted: RunFilter, *, limit: int, before: int | None = None) -> list[Run]:
-    """At most `limit` runs, newest first, registered before ledger position `before`."""
-    statement = _paged(select(shape.table), wanted, limit=limit, before=before)
+    """At most `limit` runs in their order, after the one registered at `before`."""
+    statement = _paged(tx, select(shape.table), wanted, limit=limit, before=before)
     return [shape.load(row) for row in tx.fetch(statement)]
 
 
@@ -67,14 +69,21 @@ def places(
 ) -> list[Place]:
     """The same runs, by no more than what tells whether anything about them is new."""
     chosen = select(_t.id, _t.created_seq, _t.changed_seq, _t.phase)
-    rows = tx.fetch(_paged(chosen, wanted, limit=limit, before=before))
+    rows = tx.fetch(_paged(tx, chosen, wanted, limit=limit, before=before))
     return [Place(*row.values()) for row in rows]
 
 
 def _paged(
-    chosen: Select[Any], wanted: RunFilter, *, limit: int, before: int | None
+    tx: Transaction,
+    chosen: Select[Any],
+    wanted: RunFilter,
+    *,
+    limit: int,
+    before: int | None,
 ) -> Select[Any]:
-    statement = chosen.order_by(_t.created_seq.desc()).limit(limit)
+    selection = wanted.selection
+    statement = chosen.select_from(selection.source()).order_by(*selection.order()).limit(limit)
+    statement = statement.where(*selection.conditions())
     if wanted.sweep is not None:
         statement = statement.where(_t.sweep == wanted.sweep)
     if wanted.session is not None:
@@ -84,7 +93,7 @@ def _paged(
     if wanted.archived is not None:
         statement = statement.where(_t.archived.is_(wanted.archived))
     if before is not None:
-        statement = statement.where(_t.created_seq < before)
+        statement = statement.where(selection.following(tx, before))
     return statement
 
 

@@ -20,7 +20,7 @@ from tallystick.domain.sweep import Sweep
 from tallystick.domain.token import Token
 from tallystick.projections.rows import Shape
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Another version at start rebuilds every projection from the ledger."""
 
 metadata = MetaData()

@@ -6,7 +6,7 @@ of it, whatever is written meanwhile.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import orjson
 
-from tallystick.intake.batch import Number
+from tallystick.intake.batch import Number, number, shown
 from tallystick.store.columns import Block, unpack
 
 INDEX_FILE: Final = "index.sqlite"
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the tables below; an index of another format is made anew."""
 
 SEGMENT_POINTS: Final = 1_024
@@ -33,7 +33,7 @@ CREATE TABLE source(
     unstepped INTEGER NOT NULL, unread INTEGER NOT NULL);
 CREATE TABLE series(
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, name TEXT NOT NULL, points INTEGER NOT NULL,
-    segments INTEGER NOT NULL, tail INTEGER NOT NULL, last TEXT NOT NULL,
+    segments INTEGER NOT NULL, tail INTEGER NOT NULL, last TEXT NOT NULL, reach TEXT NOT NULL,
     UNIQUE(source, name));
 CREATE TABLE segment(id INTEGER PRIMARY KEY, content BLOB NOT NULL);
 CREATE TABLE other(name TEXT PRIMARY KEY);
@@ -112,6 +112,26 @@ class Index:
         rows.sort(key=lambda row: self._place(row[1]))  # stable: a later stream overrules
         return {name: tuple(orjson.loads(last)) for name, _, last in rows}
 
+    def ranges(self, *, limit: int) -> dict[str, tuple[Told, Told, Told]]:
+        """The last, the least and the greatest value of each of the first `limit` metrics.
+
+        NaN is neither least nor greatest, but for a metric that was never anything else.
+        """
+        rows = self._connection.execute(
+            "SELECT name, source, last, reach FROM series WHERE name IN (SELECT name FROM series "
+            "GROUP BY name ORDER BY min(name LIKE 'system/%'), min(id) LIMIT ?) ORDER BY id",
+            [limit],
+        ).fetchall()
+        rows.sort(key=lambda row: self._place(row[1]))
+        found: dict[str, tuple[Told, Told, Told]] = {}
+        for name, _, last, reach in rows:
+            value, (low, high) = orjson.loads(last)[1], orjson.loads(reach)
+            if name in found:
+                low = reached(min, found[name][1], low)
+                high = reached(max, found[name][2], high)
+            found[name] = (value, low, high)
+        return found
+
     def notes(self, kind: str) -> dict[str, Any]:
         """What is no point, of one kind; what a later stream says overrules."""
         rows = self._connection.execute(
@@ -127,6 +147,12 @@ class Index:
 
     def _place(self, source: str) -> int:
         return self._order.get(source, len(self._order))
+
+
+def reached(choose: Callable[[list[Number]], Number], *ends: Told) -> Told:
+    """The least, or the greatest, of ends that may be NaN."""
+    known = [value for end in ends if (value := number(end)) is not None and value == value]  # noqa: PLR0124 - NaN
+    return shown(choose(known)) if known else "NaN"
 
 
 @contextmanager

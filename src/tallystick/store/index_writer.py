@@ -5,7 +5,7 @@ leaves an index that can be gone on from.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from tallystick.intake.batch import Batch, Column, shown
+from tallystick.intake.batch import Batch, Column, Number, shown
 from tallystick.store.columns import Block, blocks_of, joined, pack, unpack
 from tallystick.store.index import (
     FORMAT,
@@ -22,10 +22,13 @@ from tallystick.store.index import (
     SCHEMA,
     SEGMENT_POINTS,
     Source,
+    Told,
     connect,
     format_of,
+    reached,
 )
 
+_NOWHERE = '["NaN","NaN"]'
 _BESIDE = ("", "-wal", "-shm", "-journal")
 
 
@@ -38,6 +41,8 @@ class _Tail:
     segments: int
     tail: int
     """Points of its last segment."""
+    reach: tuple[Told, Told]
+    """Its least and its greatest value."""
 
 
 class IndexWriter:
@@ -95,11 +100,15 @@ class IndexWriter:
         for block in blocks_of(column):
             self._add_block(tail, block)
         tail.points += len(column.values)
+        tail.reach = (
+            reached(min, tail.reach[0], *_ends(min, column)),
+            reached(max, tail.reach[1], *_ends(max, column)),
+        )
         last = [shown(column.steps[-1]), shown(column.values[-1]), column.times[-1]]
         self.connection.execute(
-            "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET "
+            "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET "
             "points = excluded.points, segments = excluded.segments, tail = excluded.tail, "
-            "last = excluded.last",
+            "last = excluded.last, reach = excluded.reach",
             [
                 tail.id,
                 source,
@@ -108,6 +117,7 @@ class IndexWriter:
                 tail.segments,
                 tail.tail,
                 orjson.dumps(last).decode(),
+                orjson.dumps(tail.reach).decode(),
             ],
         )
 
@@ -134,13 +144,16 @@ class IndexWriter:
         found = self._tails.get((source, name))
         if found is None:
             row = self.connection.execute(
-                "SELECT id, points, segments, tail FROM series WHERE source = ? AND name = ?",
+                "SELECT id, points, segments, tail, reach FROM series "
+                "WHERE source = ? AND name = ?",
                 [source, name],
             ).fetchone()
             if row is None:
                 self._newest = (self._newest or 0) + 1
-                row = (self._newest, 0, 0, 0)
-            found = self._tails[source, name] = _Tail(*row)
+                row = (self._newest, 0, 0, 0, _NOWHERE)
+            series, points, segments, tail, reach = row
+            found = _Tail(series, points, segments, tail, tuple(orjson.loads(reach)))
+            self._tails[source, name] = found
         return found
 
     @contextmanager
@@ -154,6 +167,12 @@ class IndexWriter:
             (self._newest,) = self.connection.execute("SELECT max(id) FROM series").fetchone()
             raise
         self.connection.execute("COMMIT")
+
+
+def _ends(choose: Callable[[list[Number]], Number], column: Column) -> list[Told]:
+    """The least, or the greatest, value of a column; nothing when all of it is NaN."""
+    known = [value for value in column.values if value == value]  # noqa: PLR0124 - NaN
+    return [shown(choose(known))] if known else []
 
 
 def remove(directory: Path) -> None:

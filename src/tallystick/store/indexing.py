@@ -35,6 +35,9 @@ OPEN: Final = 32
 BRIEF_METRICS: Final = 20
 """What a list shows of a run."""
 
+FOUND_METRICS: Final = 200
+"""What a run can be found, ordered and compared by."""
+
 NICENESS: Final = 5
 
 
@@ -59,6 +62,8 @@ class Indexed:
     points: int = 0
     metrics: dict[str, Told] = field(default_factory=dict)
     """Last values of the first metrics."""
+    ranges: dict[str, tuple[Told, Told, Told]] = field(default_factory=dict)
+    """The last, the least and the greatest value of more of them."""
     summary: dict[str, object] = field(default_factory=dict)
 
 
@@ -132,6 +137,7 @@ class Indexing:
             names=names,
             points=points,
             metrics=index.latest(limit=BRIEF_METRICS),
+            ranges=index.ranges(limit=FOUND_METRICS),
             summary=index.notes("summary"),
         )
 

@@ -79,6 +79,20 @@ class CreateRun(Asked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotateRun:
+    """POST /runs/{id}/annotate: what somebody thinks of it, at any time (P3.4)."""
+
+    add_tags: list[str] = field(default_factory=list, metadata=TAGS)
+    """Tags that it should have."""
+    remove_tags: list[str] = field(default_factory=list, metadata=TAGS)
+    """Tags that it should not have."""
+    starred: bool | None = None
+    """True for a star, false for none; left out, it stays as it is."""
+    note: str | None = field(default=None, metadata={"schema": {**_PLAIN, "maxLength": 20_000}})
+    """In place of the note before; empty for none; left out, it stays as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRun(Asked):
     """PUT /runs/{id}: before the start only (P3.4); what is left out stays."""
 

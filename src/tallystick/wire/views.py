@@ -117,6 +117,9 @@ class RunView:
     started_at: float | None = None
     stopped_at: float | None = None
     ended_at: float | None = None
+    starred: bool = False
+    note: str | None = None
+    """What somebody wrote to it; Markdown."""
     is_archived: bool = False
     archived_at: float | None = None
     attempt: str | None = None

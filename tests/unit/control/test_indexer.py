@@ -64,7 +64,7 @@ def test_what_was_touched_is_in_lists_after_a_tick(desk: Desk, run: RunId) -> No
     desk.write(run, b'{"a":1}')
     assert desk.metrics(run) is None
     desk.indexer.tick()
-    assert desk.metrics(run) == '{"a": 1}'
+    assert desk.metrics(run) == '{"a":1}'
 
 
 def test_a_run_is_remembered_as_behind_until_it_has_ended_and_caught_up(
@@ -86,7 +86,7 @@ def test_rows_that_come_after_the_end_are_indexed_too(desk: Desk, run: RunId) ->
     desk.write(run, b'{"a":2}')
     assert desk.behind() == {run}
     desk.indexer.tick()
-    assert (desk.metrics(run), desk.behind()) == ('{"a": 2}', set())
+    assert (desk.metrics(run), desk.behind()) == ('{"a":2}', set())
 
 
 def test_the_next_server_goes_on_with_what_this_one_left_behind(desk: Desk, run: RunId) -> None:
@@ -97,7 +97,7 @@ def test_the_next_server_goes_on_with_what_this_one_left_behind(desk: Desk, run:
         after.catch_up(run).result(30)
     finally:
         after.stop()
-    assert desk.metrics(run) == '{"a": 1}'
+    assert desk.metrics(run) == '{"a":1}'
 
 
 def test_a_process_that_was_killed_is_started_again_and_nothing_is_lost(
@@ -112,7 +112,7 @@ def test_a_process_that_was_killed_is_started_again_and_nothing_is_lost(
     for _ in range(2):
         desk.indexer.tick()
     assert waiter.done()
-    assert desk.metrics(run) == '{"a": 2}'
+    assert desk.metrics(run) == '{"a":2}'
 
 
 def test_a_run_that_cannot_be_indexed_holds_up_no_other_and_is_left_alone(
@@ -124,7 +124,7 @@ def test_a_run_that_cannot_be_indexed_holds_up_no_other_and_is_left_alone(
     desk.write(other, b'{"a":7}')
     waiter = desk.indexer.catch_up(run)
     desk.indexer.tick()
-    assert desk.metrics(other) == '{"a": 7}'
+    assert desk.metrics(other) == '{"a":7}'
     assert not waiter.done()
     for _ in range(2):
         desk.indexer.tick()
@@ -132,7 +132,7 @@ def test_a_run_that_cannot_be_indexed_holds_up_no_other_and_is_left_alone(
     desk.process.failing = ""
     desk.write(run, b'{"a":2}')
     desk.indexer.tick()
-    assert desk.metrics(run) == '{"a": 2}'
+    assert desk.metrics(run) == '{"a":2}'
 
 
 def test_who_waits_when_the_server_ends_is_told(desk: Desk, run: RunId) -> None:

@@ -219,6 +219,7 @@ SAMPLES: dict[str, Event] = {
         STOP,
         ev.RunArchived(),
         ev.RunUnarchived(),
+        ev.RunAnnotated(tags=("best",), starred=True, note=text("good")),
         replace(ASSIGNED, gpus=("GPU-1",)),
         SUBMITTED,
         STARTED,

@@ -46,6 +46,7 @@ COMMANDS: dict[str, RunCommand] = {
     "stop": cm.StopRun(run=RUN),
     "archive": cm.ArchiveRun(run=RUN),
     "unarchive": cm.UnarchiveRun(run=RUN),
+    "annotate": cm.AnnotateRun(run=RUN, add_tags=("best",), starred=True),
     "assign": cm.AssignAttempt(
         run=RUN,
         attempt=AttemptId("att_0000000000ff"),
@@ -61,22 +62,22 @@ COMMANDS: dict[str, RunCommand] = {
 
 # What each command does in each state: the entry it leads to, "-" for none, "!" for a refusal.
 TABLE = """
-                    edit           queue          stop                archive        unarchive       assign            requeue       release       dependency   move
-held                run.edited     -              run.ended           !run_active    -               !run_not_queued   -             run.released  run.ended    !run_active
-ready               run.edited     run.queued     run.ended           run.archived   -               !run_not_queued   -             -             -            run.moved
-queued              run.edited     -              run.ended           !run_active    -               attempt.assigned  -             -             -            !run_active
-launching           !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
-running             !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
-stopping            !run_immutable -              -                   !run_active    -               !run_not_queued   -             -             -            !run_active
-unsupervised        !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
-finished            !run_immutable !run_ended     -                   run.archived   -               !run_not_queued   -             -             -            run.moved
-failed              !run_immutable !run_ended     -                   run.archived   -               !run_not_queued   run.requeued  -             -            run.moved
-stopped             !run_immutable !run_ended     -                   run.archived   -               !run_not_queued   run.requeued  -             -            run.moved
-to_be_tried_again   !run_immutable -              run.ended           !run_active    -               attempt.assigned  -             -             -            !run_active
-launching_again     !run_immutable -              run.stop_requested  !run_active    -               !run_not_queued   -             -             -            !run_active
-queued_again        !run_immutable -              run.ended           !run_active    -               attempt.assigned  -             -             -            !run_active
-archived            run.edited     !run_archived  run.ended           -              run.unarchived  !run_not_queued   -             -             -            run.moved
-archived,_ended     !run_immutable !run_ended     -                   -              run.unarchived  !run_not_queued   -             -             -            run.moved
+                    edit           queue          stop                archive        unarchive       annotate       assign            requeue       release       dependency   move
+held                run.edited     -              run.ended           !run_active    -               run.annotated  !run_not_queued   -             run.released  run.ended    !run_active
+ready               run.edited     run.queued     run.ended           run.archived   -               run.annotated  !run_not_queued   -             -             -            run.moved
+queued              run.edited     -              run.ended           !run_active    -               run.annotated  attempt.assigned  -             -             -            !run_active
+launching           !run_immutable -              run.stop_requested  !run_active    -               run.annotated  !run_not_queued   -             -             -            !run_active
+running             !run_immutable -              run.stop_requested  !run_active    -               run.annotated  !run_not_queued   -             -             -            !run_active
+stopping            !run_immutable -              -                   !run_active    -               run.annotated  !run_not_queued   -             -             -            !run_active
+unsupervised        !run_immutable -              run.stop_requested  !run_active    -               run.annotated  !run_not_queued   -             -             -            !run_active
+finished            !run_immutable !run_ended     -                   run.archived   -               run.annotated  !run_not_queued   -             -             -            run.moved
+failed              !run_immutable !run_ended     -                   run.archived   -               run.annotated  !run_not_queued   run.requeued  -             -            run.moved
+stopped             !run_immutable !run_ended     -                   run.archived   -               run.annotated  !run_not_queued   run.requeued  -             -            run.moved
+to_be_tried_again   !run_immutable -              run.ended           !run_active    -               run.annotated  attempt.assigned  -             -             -            !run_active
+launching_again     !run_immutable -              run.stop_requested  !run_active    -               run.annotated  !run_not_queued   -             -             -            !run_active
+queued_again        !run_immutable -              run.ended           !run_active    -               run.annotated  attempt.assigned  -             -             -            !run_active
+archived            run.edited     !run_archived  run.ended           -              run.unarchived  run.annotated  !run_not_queued   -             -             -            run.moved
+archived,_ended     !run_immutable !run_ended     -                   -              run.unarchived  run.annotated  !run_not_queued   -             -             -            run.moved
 """  # noqa: E501 - a table reads as one
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tallystick.api import answers, linting, views
 from tallystick.api.bodies import Body
 from tallystick.api.call import Call
-from tallystick.api.demands import demands_of
+from tallystick.api.demands import checked_tags, demands_of
 from tallystick.api.finding import find_run, is_id, sweep_missing
 from tallystick.api.queries import Query
 from tallystick.api.routes.runs import (
@@ -24,8 +24,15 @@ from tallystick.api.routes.runs import (
 )
 from tallystick.api.routing import Endpoint, Permission
 from tallystick.api.schemas import Empty, RunArchiving, RunMoved
-from tallystick.api.texts import LONGEST_NAME, checked_alert, checked_session, checked_text
+from tallystick.api.texts import (
+    LONGEST_NAME,
+    checked_alert,
+    checked_characters,
+    checked_session,
+    checked_text,
+)
 from tallystick.control.texts import Texts
+from tallystick.domain import commands
 from tallystick.domain.commands import (
     ArchiveRun,
     MoveRun,
@@ -39,10 +46,13 @@ from tallystick.domain.ids import UNATTRIBUTED, RunId, SweepId, Text
 from tallystick.domain.policy import SESSION_PLACEHOLDER
 from tallystick.domain.run import Run
 from tallystick.errors import ConflictError
-from tallystick.wire.requests import RerunRun
+from tallystick.wire.requests import AnnotateRun, RerunRun
 from tallystick.wire.views import RunView
 
 _SUFFIX: Final = " (Rerun)"
+
+LONGEST_NOTE: Final = 20_000
+"""Characters."""
 
 
 async def start(call: Call) -> Response:
@@ -87,17 +97,39 @@ async def _move(
 async def archive(call: Call) -> Response:
     """Take the run out of the ordinary lists; nothing of it is deleted."""
     command = ArchiveRun(run=find_id(call))
-    return await _put_away(call, command, "Run archived")
+    return await _marked(call, command, "Run archived")
 
 
 async def unarchive(call: Call) -> Response:
     """Put the run back into the ordinary lists."""
     command = UnarchiveRun(run=find_id(call))
-    return await _put_away(call, command, "Run unarchived")
+    return await _marked(call, command, "Run unarchived")
 
 
-async def _put_away(call: Call, command: ArchiveRun | UnarchiveRun, message: str) -> Response:
-    accepted = await call.services.submit(command, by=call.actor)
+async def annotate(call: Call) -> Response:
+    """Tag the run, star it, write a note to it; at any time, and nothing else of it changes."""
+    body: AnnotateRun = call.body
+    texts = call.texts()
+    note = None
+    if body.note is not None:
+        note = texts.add(checked_characters("note", body.note, longest=LONGEST_NOTE))
+    command = commands.AnnotateRun(
+        run=find_id(call),
+        add_tags=checked_tags(body.add_tags),
+        remove_tags=checked_tags(body.remove_tags),
+        starred=body.starred,
+        note=note,
+    )
+    return await _marked(call, command, "Run annotated", texts)
+
+
+async def _marked(
+    call: Call,
+    command: ArchiveRun | UnarchiveRun | commands.AnnotateRun,
+    message: str,
+    texts: Texts | None = None,
+) -> Response:
+    accepted = await call.services.submit(command, by=call.actor, texts=texts)
     assert accepted.run is not None  # noqa: S101 - the command is about a run
     answer = RunArchiving(
         message=message,
@@ -228,6 +260,15 @@ ENDPOINTS: Final = (
     _action("stop", stop, RunMoved),
     _action("archive", archive, RunArchiving),
     _action("unarchive", unarchive, RunArchiving),
+    Endpoint(
+        method="POST",
+        path="/runs/{run}/annotate",
+        route=annotate,
+        permission=Permission.CONTROL,
+        body=Body(AnnotateRun, optional=True),
+        answer=RunArchiving,
+        refusals=(404,),
+    ),
     Endpoint(
         method="POST",
         path="/runs/{run}/add-to-sweep",

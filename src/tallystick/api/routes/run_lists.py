@@ -1,7 +1,6 @@
 """Lists of runs: pages that cost the same whatever there is, from facts alone (P4.1)."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.responses import Response
@@ -17,25 +16,48 @@ from tallystick.db.database import Transaction
 from tallystick.domain.ids import SessionId, SweepId
 from tallystick.domain.status import Phase, Status
 from tallystick.projections import measured, runs
+from tallystick.projections.filters import (
+    FIELDS,
+    LONGEST_FILTER,
+    NAMED,
+    mentions,
+    parse,
+    parse_sort,
+)
 from tallystick.projections.measured import Measured
+from tallystick.projections.selecting import Selection
 from tallystick.wire.views import RunView
 
 
 async def list_runs(call: Call) -> Response:
-    """Runs, newest first; never more than `limit`, so ask for pages with `cursor`."""
+    """Runs, newest first unless `sort` says otherwise; never more than `limit`.
+
+    Ask for pages with `cursor`. `filter` is one grammar for this call, the command line and the
+    dashboard.
+    """
     limit: int = call.query["limit"]
     cursor: str | None = call.query["cursor"]
-    wanted, before = _filter(call.query), position_of(cursor)
+    wanted, before = run_filter(call), position_of(cursor)
     items, after = await call.services.read(
         lambda tx: _page(tx, call, wanted, limit=limit, before=before)
     )
     return answers.json(items if cursor is None else {"items": items, "next_cursor": after})
 
 
-def _filter(query: Mapping[str, Any]) -> runs.RunFilter:
+def run_filter(call: Call) -> runs.RunFilter:
+    """Which runs the query asks for, and in which order."""
+    query = call.query
+    terms = parse(query["filter"] or "")
     archived = {"false": False, "true": None, "only": True}[query["archived"]]
+    if archived is False and mentions(terms, "archived"):
+        archived = None
     sweep, session, status = query["sweep_id"], query["chat_session_id"], query["status"]
     return runs.RunFilter(
+        selection=Selection(
+            terms,
+            None if query["sort"] is None else parse_sort(query["sort"]),
+            call.services.clock.now(),
+        ),
         sweep=None if sweep is None else SweepId(sweep),
         session=None if session is None else SessionId(session),
         status=None if status is None else Status(status),
@@ -96,6 +118,38 @@ def _with_metrics(item: bytes, known: Measured | None) -> bytes:
     return item.replace(_MEASURED, told, 1)
 
 
+CHOICE: Final = (
+    Query(name="sweep_id", description="Only runs of this sweep."),
+    Query(name="chat_session_id", description="Only runs of this session."),
+    Query(
+        name="status",
+        choices=tuple(status.value for status in Status),
+        description="Only runs with this status.",
+    ),
+    Query(
+        name="archived",
+        default="false",
+        choices=("false", "true", "only"),
+        description="`true` includes archived runs, `only` shows nothing else.",
+    ),
+    Query(
+        name="filter",
+        longest=LONGEST_FILTER,
+        description="Terms that must all hold, for example `status:failed param.lr>=1e-3 "
+        'metric.val/loss<0.2 tag:best "resnet"`. A minus before a term turns it round, a comma '
+        "stands between alternatives. Compare with : != < <= > >=, and ~ for a part of a text. "
+        f"Fields: {', '.join(FIELDS)}; and with a name after a dot: {', '.join(NAMED)} "
+        "(metric is the last value). Times are dates, durations like 90s, 5m, 12h, 3d.",
+    ),
+    Query(
+        name="sort",
+        description="`created`, `started`, `ended`, `duration`, `status`, `exit`, `attempts`, "
+        "`point`, or `param.…`, `metric.…`, `min.…`, `max.…`, `summary.…`; with a minus before it "
+        "the greatest first. Runs without a value come last. The newest come first without it.",
+    ),
+)
+"""How a list of runs is narrowed down, and ordered."""
+
 ENDPOINTS: Final = (
     Endpoint(
         method="GET",
@@ -103,19 +157,7 @@ ENDPOINTS: Final = (
         route=list_runs,
         permission=Permission.READ,
         query=(
-            Query(name="sweep_id", description="Only runs of this sweep."),
-            Query(name="chat_session_id", description="Only runs of this session."),
-            Query(
-                name="status",
-                choices=tuple(status.value for status in Status),
-                description="Only runs with this status.",
-            ),
-            Query(
-                name="archived",
-                default="false",
-                choices=("false", "true", "only"),
-                description="`true` includes archived runs, `only` shows nothing else.",
-            ),
+            *CHOICE,
             page_size(1000, 100),
             CURSOR,
         ),
