@@ -14,6 +14,7 @@ from tallystick.cli import (
     brief,
     budget,
     cluster,
+    compare,
     convert,
     demo,
     doctor,
@@ -108,6 +109,13 @@ app.command(
         "tally convert --json - < command.txt",
     ),
 )(convert.convert)
+app.command(
+    "compare",
+    epilog=options.examples(
+        "tally compare run_0123456789ab run_ba9876543210",
+        "tally compare --filter sweep:swp_0123456789ab --metric val/loss",
+    ),
+)(compare.compare)
 app.command("queue", epilog=options.examples("tally queue", "tally queue --json"))(queue.show)
 app.add_typer(run.app, name="run")
 app.add_typer(attempt.app, name="attempt")

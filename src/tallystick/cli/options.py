@@ -22,6 +22,21 @@ Session = Annotated[
         help="The conversation that this belongs to. [default: your agent's, or this shell's]",
     ),
 ]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        "-f",
+        metavar="TERMS",
+        help="Only what this says: 'status:failed param.lr>=1e-3 metric.loss<0.2 tag:best'.",
+    ),
+]
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        "--sort", metavar="KEY", help="ended, duration, metric.loss, param.lr; -KEY for falling."
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many rows.")]
 DataDir = Annotated[
     str | None,

@@ -1,6 +1,7 @@
 """`tally run`: register, start, follow and stop runs."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -101,9 +102,14 @@ def create(
 
 @app.command(
     "list",
-    epilog=options.examples("tally run list", "tally run list --status failed --json"),
+    epilog=options.examples(
+        "tally run list",
+        "tally run list --status failed --json",
+        "tally run list --filter 'param.lr>=1e-3 metric.val/loss<0.2' --sort metric.val/loss",
+    ),
 )
 def list_runs(
+    *,
     sweep: Annotated[str | None, typer.Option("--sweep", help="Of this sweep only.")] = None,
     session: Annotated[
         str | None, typer.Option("--session", help="Of this conversation only.")
@@ -115,17 +121,104 @@ def list_runs(
         ),
     ] = None,
     archived: Annotated[bool, typer.Option("--archived", help="Archived ones instead.")] = False,
+    chosen: options.Filter = None,
+    sort: options.Sort = None,
     limit: options.Limit = 30,
     as_json: options.Json = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first unless --sort says otherwise."""
     client = options.client_for()
-    found = client.runs(sweep=sweep, session=session, status=status, archived=archived, limit=limit)
+    found = client.runs(
+        sweep=sweep,
+        session=session,
+        status=status,
+        archived=archived,
+        filter=chosen,
+        sort=sort,
+        limit=limit,
+    )
     runs = list(found)
     if as_json:
         output.emit(runs)
         return
     showing.show_runs(runs)
+
+
+@app.command(
+    epilog=options.examples(
+        "tally run table --filter 'sweep:swp_0123456789ab' --out results.csv",
+        "tally run table -f 'status:finished' --columns id,param.*,min.val/loss --out best.parquet",
+    ),
+)
+def table(
+    *,
+    chosen: options.Filter = None,
+    sort: options.Sort = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns", metavar="NAMES", help="As in: id,status,param.*,metric.loss,min.loss."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A .csv, .json or .parquet file.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Print runs with their parameters and metrics as CSV, or write them to a file.
+
+    Metrics are last values; min. and max. are the least and the greatest. Times are Unix seconds.
+    """
+    from tallystick.cli import table_files
+
+    if out is not None:
+        table_files.check(out)
+    names = None if columns is None else columns.split(",")
+    found = options.client_for().run_table(chosen, columns=names, sort=sort, limit=limit)
+    rows = max(map(len, found.values()), default=0)
+    if out is not None:
+        table_files.write(out, found)
+        output.note(f"{rows} runs, {len(found)} columns: {out}")
+    elif as_json:
+        output.emit(found)
+    else:
+        sys.stdout.write(table_files.csv_text(found))
+
+
+@app.command(
+    epilog=options.examples(
+        "tally run annotate run_0123456789ab --tag best --star",
+        "tally run annotate run_0123456789ab --note 'the loss spikes at step 900'",
+    ),
+)
+def annotate(
+    run_ids: RunIds,
+    *,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="A tag that they should have; repeatable.")
+    ] = None,
+    untag: Annotated[
+        list[str] | None, typer.Option("--untag", help="One that they should not have.")
+    ] = None,
+    star: Annotated[bool | None, typer.Option("--star/--no-star", help="A star, or none.")] = None,
+    note: Annotated[
+        str | None, typer.Option("--note", help="In place of the note before; '' for none.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Tag, star or note runs, at any time; who did, and when, is in the ledger."""
+    output.require_change(tag or None, untag or None, star, note)
+    client = options.client_for()
+    runs = [
+        client.annotate_run(
+            run_id, add_tags=tag or (), remove_tags=untag or (), starred=star, note=note
+        )
+        for run_id in run_ids
+    ]
+    _each(runs, as_json=as_json)
 
 
 @app.command(epilog=options.examples("tally run show run_0123456789ab"))

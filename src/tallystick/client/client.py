@@ -26,6 +26,7 @@ from tallystick.client.output import OutputCalls
 from tallystick.client.queue import QueueCalls
 from tallystick.client.runs import RunCalls
 from tallystick.client.sweeps import SweepCalls
+from tallystick.client.tables import TableCalls
 from tallystick.client.transport import HttpTransport, Transport
 from tallystick.clock import Clock, SystemClock
 from tallystick.errors import TallystickError, VerificationError
@@ -34,6 +35,7 @@ from tallystick.errors import TallystickError, VerificationError
 class Client(
     SweepCalls,
     RunCalls,
+    TableCalls,
     QueueCalls,
     OutputCalls,
     LedgerCalls,

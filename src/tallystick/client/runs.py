@@ -1,6 +1,6 @@
 """Calls about runs: every trial is one (P3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Unpack
 from urllib.parse import quote
 
@@ -11,7 +11,7 @@ from tallystick.client.waiting import wait_until
 from tallystick.wire.attempt_views import AttemptView
 from tallystick.wire.codec import to_json
 from tallystick.wire.demands import AskedWords, RunDemands
-from tallystick.wire.requests import CreateRun, GpuWrap, RerunRun, UpdateRun
+from tallystick.wire.requests import AnnotateRun, CreateRun, GpuWrap, RerunRun, UpdateRun
 from tallystick.wire.views import RunView
 
 RUN_ENDS = frozenset({"finished", "failed", "stopped"})
@@ -62,10 +62,18 @@ class RunCalls(Calls):
         session: str | None = None,
         status: str | None = None,
         archived: bool = False,
+        filter: str | None = None,  # noqa: A002 - the word that the call has
+        sort: str | None = None,
         limit: int | None = None,
     ) -> Iterator[RunView]:
-        """Runs, newest first; fetched page by page as they are asked for."""
+        """Runs, newest first unless `sort` says otherwise; fetched page by page.
+
+        `filter` is text such as `status:failed param.lr>=1e-3 metric.val/loss<0.2`, and `sort`
+        something like `-metric.val/loss`; raises `InvalidError` for what is none.
+        """
         query = {
+            "filter": filter,
+            "sort": sort,
             "sweep_id": sweep,
             "chat_session_id": session,
             "status": status,
@@ -146,6 +154,23 @@ class RunCalls(Calls):
     def move_run(self, run_id: str, sweep: str) -> RunView:
         """Put it into another sweep, ready or ended; harmless when it is there already."""
         return self._act(run_id, "add-to-sweep", f"?sweep_id={quote(sweep, safe='')}")
+
+    def annotate_run(
+        self,
+        run_id: str,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        starred: bool | None = None,
+        note: str | None = None,
+    ) -> RunView:
+        """Tag it, star it, write a note to it, at any time; what is left out stays as it is."""
+        body = AnnotateRun(
+            add_tags=list(add_tags), remove_tags=list(remove_tags), starred=starred, note=note
+        )
+        given = {field: value for field, value in to_json(body).items() if value is not None}
+        answer = self._caller.post(path_of("runs", run_id, "annotate"), given)
+        return view(RunView, answer["run"])
 
     def archive_run(self, run_id: str) -> RunView:
         """Take it out of the ordinary lists; nothing is deleted."""

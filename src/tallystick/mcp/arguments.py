@@ -174,6 +174,13 @@ class ListRuns(Arguments):
         Field(description="Only those with this status."),
     ] = None
     mine: Annotated[bool, Field(description="Only those of this conversation.")] = False
+    filter: Annotated[
+        str | None,
+        Field(description="Terms such as param.lr>=1e-3 metric.val/loss<0.2 tag:best."),
+    ] = None
+    sort: Annotated[
+        str | None, Field(description="metric.val/loss, or -metric.acc for the greatest first.")
+    ] = None
     limit: Annotated[int, Field(ge=1, le=100, description="At most so many.")] = 20
 
 

@@ -75,10 +75,15 @@ def get_run(asked: Asked, given: arguments.GetRun) -> Said:
 
 
 def list_runs(asked: Asked, given: arguments.ListRuns) -> Said:
-    """Runs, newest first."""
+    """Runs, newest first unless `sort` says otherwise."""
     session = _own_session(asked) if given.mine else None
     found = asked.client.runs(
-        sweep=given.sweep_id, session=session, status=given.status, limit=given.limit + 1
+        sweep=given.sweep_id,
+        session=session,
+        status=given.status,
+        filter=given.filter,
+        sort=given.sort,
+        limit=given.limit + 1,
     )
     views = list(islice(found, given.limit + 1))
     runs = [run_of(view) for view in views[: given.limit]]

@@ -73,8 +73,9 @@ timeout_s (at most 55) with ended=false: call it again to go on. Use this instea
 polling.
 Example: {"sweep_id": "swp_0123456789ab"}""",
     "list_runs": """\
-Runs, newest first: of a sweep, with a status, or of this conversation (mine=true).
-Example: {"sweep_id": "swp_0123456789ab", "status": "failed"}""",
+Runs, newest first or by sort: of a sweep, with a status, of this conversation (mine=true), or \
+those that a filter finds.
+Example: {"sweep_id": "swp_0123456789ab", "sort": "metric.val/loss", "limit": 5}""",
     "get_sweep": """\
 One sweep as it is now: how many runs are queued, running, completed or failed, and their ids. To \
 wait for its end use wait_run(sweep_id).
