@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pyarrow import parquet
+
 from tallystick.testing.server import ServerProcess, eventually
 from tests.e2e.test_cli import as_json, tally
 
@@ -71,3 +73,35 @@ def test_a_file_whose_bytes_have_changed_is_not_taken_for_it(server: ServerProce
     done = tally(server, "artifact", "get", run, "model.bin", "--out", "copy.bin")
     assert done.returncode != 0
     assert not Path(server.workspace, "copy.bin").exists()
+
+
+def test_a_selection_is_written_as_a_table_annotated_and_compared(server: ServerProcess) -> None:
+    sweep = server.sweep()
+    command = "echo $x; exit $((x == 3))"
+    runs = [
+        str(server.run(sweep, command, params={"x": x, "seed": x}, env={"x": str(x)})["id"])
+        for x in (1, 2, 3)
+    ]
+    for run in runs:
+        server.ended(run)
+    of_sweep = f"sweep:{sweep}"
+    listed = tally(server, "run", "list", "--filter", f"{of_sweep} param.x>=2", "--json")
+    assert {one["id"] for one in as_json(listed)} == set(runs[1:])
+    written = tally(
+        server, "run", "table", "-f", of_sweep, "--sort", "param.x", "-o", "all.parquet"
+    )
+    assert written.returncode == 0, written.stderr
+    table = parquet.read_table(server.workspace / "all.parquet").to_pydict()
+    assert (table["id"], table["param.x"]) == (runs, [1, 2, 3])
+    assert table["status"] == ["finished", "finished", "failed"]
+    columns = ("--columns", "id,exit", "--sort", "created", "--limit", "1")
+    printed = tally(server, "run", "table", "-f", of_sweep, *columns)
+    assert printed.stdout == f"id,exit\n{runs[0]},0\n"
+    assert tally(server, "run", "annotate", runs[2], "--tag", "odd", "--star").returncode == 0
+    found = as_json(tally(server, "run", "list", "-f", "tag:odd starred:true", "--json"))
+    assert [one["id"] for one in found] == [runs[2]]
+    told = tally(server, "compare", *runs)
+    assert "param.x" in told.stdout
+    assert as_json(tally(server, "compare", "-f", of_sweep, "--json"))["seeds"] == ["seed"]
+    refused = tally(server, "run", "list", "-f", "statsu:failed")
+    assert (refused.returncode, "status" in refused.stderr) == (1, True)

@@ -128,6 +128,8 @@ def test_a_list_reads_no_file_of_metrics(door: Door) -> None:
         path.rename(path.with_name(f"{path.name}.hidden"))
     (listed,) = [item for item in door.get("/runs?limit=1000") if item["id"] == run]
     assert listed["metrics"] == {"loss": 0.5}
+    columns = door.get(f"/runs/table?filter=sweep:{listed['sweep_id']}&sort=metric.loss")["columns"]
+    assert columns["metric.loss"] == [0.5]
 
 
 def test_health_is_answered_while_two_hundred_runs_are_registered(door: Door) -> None:

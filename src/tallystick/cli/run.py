@@ -183,7 +183,7 @@ def table(
         table_files.write(out, found)
         output.note(f"{rows} runs, {len(found)} columns: {out}")
     elif as_json:
-        output.emit(found)
+        output.emit(table_files.as_json(found))
     else:
         sys.stdout.write(table_files.csv_text(found))
 

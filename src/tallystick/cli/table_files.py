@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,11 +30,24 @@ def csv_text(table: Mapping[str, Sequence[Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
-        risky = value[:1] in {"=", "+", "-", "@", "\t", "\r"} and value != "-Infinity"
-        return f"'{value}" if risky else value
+        return f"'{value}" if value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
     if isinstance(value, bool | list | dict):
         return json.dumps(value, ensure_ascii=False)
-    return value
+    return _spelled(value)
+
+
+def _spelled(value: Any) -> Any:
+    """A value as JSON has it: what is not finite is a text, as everywhere in answers."""
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def as_json(table: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """A table for JSON, which has no NaN."""
+    return {name: [_spelled(value) for value in column] for name, column in table.items()}
 
 
 def check(path: Path) -> None:
@@ -61,7 +75,8 @@ def write(path: Path, table: Mapping[str, Sequence[Any]]) -> None:
         if path.suffix.lower() == ".csv":
             scratch.write_text(csv_text(table), encoding="utf-8")
         elif path.suffix.lower() == ".json":
-            scratch.write_text(json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(as_json(table), ensure_ascii=False)
+            scratch.write_text(text + "\n", encoding="utf-8")
         else:
             _write_parquet(scratch, table)
         scratch.replace(path)
@@ -78,19 +93,13 @@ def _write_parquet(path: Path, table: Mapping[str, Sequence[Any]]) -> None:
 
 
 def _of_one_type(column: Sequence[Any]) -> list[Any]:
-    """A column as Parquet can hold it: numbers stay numbers, a mixture becomes text.
-
-    The texts NaN, Infinity and -Infinity are numbers, as everywhere in answers.
-    """
-    values = [
-        float(value) if value in ("NaN", "Infinity", "-Infinity") else value for value in column
-    ]
-    kinds = {type(value) for value in values if value is not None}
+    """A column as Parquet can hold it: numbers stay numbers, a mixture becomes text."""
+    kinds = {type(value) for value in column if value is not None}
     if len(kinds) <= 1:
-        return values
+        return list(column)
     if kinds == {int, float}:
-        return [None if value is None else float(value) for value in values]
+        return [None if value is None else float(value) for value in column]
     return [
         value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for value in values
+        for value in column
     ]

@@ -10,6 +10,7 @@ from tallystick.wire.comparison import CompareRuns, Comparison
 from tallystick.wire.tables import RunTable
 
 PAGE_ROWS = 2_000
+_METRICS = ("metric.", "min.", "max.")
 
 
 class TableCalls(Calls):
@@ -26,7 +27,8 @@ class TableCalls(Calls):
         """Every run of a selection, one list for each column: `pandas.DataFrame(table)` takes it.
 
         `columns` are names that filters have, and `param.*`, `metric.*` (the last value), `min.*`,
-        `max.*`, `summary.*`. Times are Unix seconds; a value that a run has not is None.
+        `max.*`, `summary.*`. Times are Unix seconds; a value that a run has not is None; metrics
+        are numbers, NaN and the infinities too.
         """
         query = {
             "filter": filter,
@@ -44,7 +46,8 @@ class TableCalls(Calls):
             for name in page.columns:
                 table.setdefault(name, [None] * rows)
             for name in table:
-                table[name] += page.columns.get(name) or [None] * page.rows
+                column = page.columns.get(name) or [None] * page.rows
+                table[name] += map(_number, column) if name.startswith(_METRICS) else column
             rows += page.rows
             if page.next_cursor is None:
                 break
@@ -71,3 +74,8 @@ class TableCalls(Calls):
             seeds=None if seeds is None else list(seeds),
         )
         return view(Comparison, self._caller.post("/compare", to_json(body)))
+
+
+def _number(value: Any) -> Any:
+    """A metric's value; the texts NaN, Infinity and -Infinity stand for numbers."""
+    return float(value) if isinstance(value, str) else value
