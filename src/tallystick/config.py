@@ -116,8 +116,11 @@ class ExecutionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactSettings:
-    """Which files of a run are kept when it has ended."""
+    """Which files of a run are kept when it has ended, and where."""
 
+    store: str | None = None
+    """Where their bytes go: `s3://bucket/prefix`, `gs://…`, `az://…`; a folder of the data
+    directory by default. Needs the extra `objects`; credentials are read from the environment."""
     max_files: int = 2_000
     """Files that one look keeps; what is left out is named in the record."""
     max_file_mb: int = 2_048

@@ -12,7 +12,7 @@ import mcp
 import pytest
 from mcp.client.streamable_http import streamable_http_client
 
-from tallystick.testing.server import ServerProcess
+from tallystick.testing.server import ServerProcess, eventually
 
 Talk = Callable[[mcp.Client], Awaitable[None]]
 
@@ -49,6 +49,9 @@ def over_stdio(server: ServerProcess, talk: Talk, *, mode: Any) -> None:
 def test_a_grid_is_submitted_and_waited_for(
     server: ServerProcess, over: Callable[..., None], session: str, mode: str
 ) -> None:
+    of_session = f"/runs?chat_session_id={session}"
+    before = len(server.get(of_session))
+
     async def talk(client: mcp.Client) -> None:
         tools = (await client.list_tools()).tools
         assert len(tools) <= 10
@@ -63,6 +66,7 @@ def test_a_grid_is_submitted_and_waited_for(
             },
         )
         assert not sweep.is_error, sweep.content
+        eventually(lambda: len(server.get(of_session)) == before + 2)
         runs = await client.call_tool("list_runs", {"chat_session_id": session, "limit": 2})
         assert not runs.is_error, runs.content
         for run in (runs.structured_content or {})["runs"]:
@@ -72,8 +76,7 @@ def test_a_grid_is_submitted_and_waited_for(
         assert wrong.is_error
 
     over(server, talk, mode=mode)
-    runs = server.get(f"/runs?chat_session_id={session}")
-    assert {run["status"] for run in runs} == {"finished"}
+    assert {run["status"] for run in server.get(of_session)} == {"finished"}
 
 
 def test_mcp_without_a_token_is_refused(server: ServerProcess) -> None:

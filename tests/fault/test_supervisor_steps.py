@@ -26,6 +26,8 @@ CODE = 7
 COMMAND = "echo $$ >> '{trace}'; echo '{{\"loss\": 1}}' >> $TALLY_METRICS; exit 7"
 MARGIN = 6
 """Beyond what one run counted: its deliveries may have come in fewer requests."""
+FEWEST = 0.8
+"""Of what one run counted: a busy machine lets others deliver in fewer requests, too."""
 
 
 NEVER, ONCE, LOST = (0, "lost", None), (1, "failed", CODE), (1, "lost", None)
@@ -98,7 +100,7 @@ def seen(request: pytest.FixtureRequest, tmp_path: Path) -> list[tuple[Case, dic
         cases = [submit(server, sweep, request.param, number) for number in numbers]
         ended = [(case, server.ended(case.run)) for case in cases]
         hit = [case for case, _ in ended if case.step]
-        assert len(hit) >= len(names) - MARGIN
+        assert len(hit) >= FEWEST * len(names)
     check_ledger(tmp_path / "data")
     return ended
 

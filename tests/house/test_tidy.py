@@ -80,6 +80,7 @@ LAZY = {
     "cli/": "a command starts before the server's half is imported",
     "mcp/mounting.py": "a server that nobody asks over MCP never loads the protocol's SDK",
     "execution/nvml.py": "a host without a driver never pays for its binding",
+    "store/choosing.py": "object storage is an extra, which need not be installed",
 }
 
 BROAD = {

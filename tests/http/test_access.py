@@ -36,7 +36,7 @@ NEEDS: Final = {
         *("PUT /runs/{run}", "POST /runs/{run}/start", "POST /runs/{run}/queue"),
         *("POST /runs/{run}/stop", "POST /runs/{run}/archive", "POST /runs/{run}/unarchive"),
         *("POST /cluster/detect", "POST /alerts/{alert}/respond"),
-        "POST /runs/{run}/add-to-sweep",
+        *("POST /runs/{run}/add-to-sweep", "POST /runs/{run}/annotate"),
         *("PUT /sweeps/{sweep}", "POST /sweeps/{sweep}/start", "POST /sweeps/{sweep}/stop"),
         *("POST /sweeps/{sweep}/resume", "POST /sweeps/{sweep}/archive"),
         *("POST /sweeps/{sweep}/unarchive", "POST /wild/v2/events/{session}/resolve"),
@@ -55,7 +55,7 @@ NEEDS: Final = {
 }
 """What a route needs that changes something or hands out rights; all others need `read`."""
 
-QUESTIONS: Final = {"/convert", "/plans/check"}
+QUESTIONS: Final = {"/compare", "/convert", "/plans/check"}
 """POST, because what is asked about is long; they change nothing."""
 
 NOT_OFFERED: Final = {item.path for item in ENDPOINTS if item.hidden and item.path not in OPEN}

@@ -39,6 +39,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "artifacts.max_file_mb": ("8", 8),
     "artifacts.max_total_mb": ("9", 9),
     "artifacts.ignore": ("*.tmp", "*.tmp"),
+    "artifacts.store": ("s3://a/b", "s3://a/b"),
     "notify.webhooks": ("https://a/x https://b/y", "https://a/x https://b/y"),
     "notify.webhook_secret": ("whsec_" + "hunter2" * 5, "whsec_" + "hunter2" * 5),
     "notify.channels": ("mailto://me:hunter2@here", "mailto://me:hunter2@here"),

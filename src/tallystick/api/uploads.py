@@ -10,7 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from tallystick.api.call import Call
 from tallystick.api.problems import RangeError, TooLargeError
-from tallystick.store.blobs import PIECE_BYTES, Blob
+from tallystick.store.blobs import PIECE_BYTES
+from tallystick.store.incoming import Blob
 
 _MIB: Final = 1024 * 1024
 

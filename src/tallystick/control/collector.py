@@ -25,10 +25,11 @@ from tallystick.control.tailer import Tailer
 from tallystick.db.database import Database
 from tallystick.domain.attempt import Attempt
 from tallystick.domain.ids import AttemptId
-from tallystick.errors import TallystickError
+from tallystick.errors import TallystickError, UnavailableError
 from tallystick.ledger.ledger import Ledger
 from tallystick.projections import attempts, cursors, runs
-from tallystick.store.blobs import PIECE_BYTES, Blob, Blobs
+from tallystick.store.blobs import PIECE_BYTES, Blobs
+from tallystick.store.incoming import Blob
 from tallystick.store.index import opened
 from tallystick.store.scanning import Found, scan
 from tallystick.store.series import Series
@@ -102,6 +103,7 @@ class Collector:
             ends = [entry for entry in entries if entry.type in _ENDS]
             for entry in ends:
                 self._ended(str(entry.data.get("attempt") or ""))
+                self._position = entry.seq
             self._position = entries[-1].seq
             if ends or self._position - durable > MOST_REPEATED:
                 with self._database.write() as tx:
@@ -115,6 +117,8 @@ class Collector:
         self._tailer.follow(attempt)
         try:
             self.collect(attempt)
+        except UnavailableError:
+            raise  # the place for files is away or full: the next tick looks again
         except (OSError, TallystickError) as error:
             _log.warning("files of attempt %s: %s", attempt.id, error)
 

@@ -17,12 +17,15 @@ from tallystick.control.sealer import Sealer
 from tallystick.control.service import Service
 from tallystick.control.tailer import Tailer
 from tallystick.db.database import Database
-from tallystick.store.blobs import Blobs, FileBlobs
+from tallystick.store.choosing import blobs_at
 from tallystick.store.frames import Frames
 from tallystick.store.indexing_process import IndexingProcess
 from tallystick.store.series import Series
 
 SEAL_POLL_SECONDS: Final = 15.0
+STORE_PATIENCE_SECONDS: Final = 10.0
+"""For files on their way to a store that does not answer; the next server looks again."""
+
 _ENDS: Final = frozenset({"run.ended", "attempt.ended"})
 
 
@@ -41,8 +44,7 @@ class DataPlane:
         """Nothing is read, and nothing started, before `start`."""
         self.series = Series(runs_dir)
         self.frames = Frames(self.series)
-        self._folder = FileBlobs(settings.server.data_dir / BLOBS)
-        self.blobs: Blobs = self._folder
+        self.blobs = blobs_at(settings.artifacts.store, settings.server.data_dir / BLOBS)
         self.indexer = Indexer(database, IndexingProcess(runs_dir))
         self.sealer = Sealer(database, handler, runs_dir, clock=clock)
         follower = Tailer(
@@ -67,7 +69,7 @@ class DataPlane:
 
     def start(self) -> None:
         """Begin, with what the server before left undone."""
-        self._folder.sweep()
+        self.blobs.clear()
         self._sealing.start()
         self.indexer.start()
         self._following.start()
@@ -77,7 +79,7 @@ class DataPlane:
         """End every part; may be repeated."""
         self._following.stop()
         self.indexer.stop()  # before the collector, which may be waiting for it
-        self._collecting.stop()
+        self._collecting.stop(patience_seconds=STORE_PATIENCE_SECONDS)
         self._sealing.stop()
 
     def committed(self, types: frozenset[str]) -> None:

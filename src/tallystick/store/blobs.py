@@ -6,25 +6,15 @@ put twice are kept once. Reading a whole blob verifies it.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from tallystick import durable
-from tallystick.errors import CorruptLedgerError, NotFoundError, UnavailableError
+from tallystick.errors import CorruptLedgerError, NotFoundError
+from tallystick.store.incoming import Blob, Incoming
 
 PIECE_BYTES: Final = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Blob:
-    """What was put."""
-
-    sha256: str
-    size: int
-    """Bytes."""
 
 
 class Blobs(Protocol):
@@ -51,6 +41,10 @@ class Blobs(Protocol):
         """Forget a blob; whether it was here."""
         ...
 
+    def clear(self) -> None:
+        """Remove what a crash has left half written here; nobody may be writing."""
+        ...
+
 
 class FileBlobs:
     """A folder: `<first two digits>/<the others>` below it."""
@@ -58,39 +52,18 @@ class FileBlobs:
     def __init__(self, root: Path) -> None:
         """Nothing is made before the first `put`."""
         self._root = root
+        self._incoming = Incoming(root / "incoming")
 
     def put(self, pieces: Iterable[bytes]) -> Blob:
         """Keep bytes."""
-        digest, size = hashlib.sha256(), 0
-        scratch = None
-        try:
-            durable.make_directory(self._root / "incoming")
-            file, name = tempfile.mkstemp(dir=self._root / "incoming")
-            scratch = Path(name)
-            try:
-                for piece in pieces:
-                    durable.write_all(file, piece)
-                    digest.update(piece)
-                    size += len(piece)
-                blob = Blob(digest.hexdigest(), size)
-                path = self._path(blob.sha256)
-                if not path.exists():
-                    os.fsync(file)
-                    durable.make_directory(path.parent)
-                    scratch.rename(path)
-                    durable.sync_directory(path.parent)
-            finally:
-                os.close(file)
-        except OSError as error:
-            raise UnavailableError(
-                f"the file could not be kept: {error.strerror}",
-                code="storage_failed",
-                hint="check free space and permissions of the data directory",
-            ) from error
-        finally:
-            if scratch is not None:
-                scratch.unlink(missing_ok=True)
-        return blob
+        with self._incoming.received(pieces) as arrival:
+            path = self._path(arrival.blob.sha256)
+            if not path.exists():
+                arrival.sync()
+                durable.make_directory(path.parent)
+                arrival.path.rename(path)
+                durable.sync_directory(path.parent)
+        return arrival.blob
 
     def size(self, sha256: str) -> int | None:
         """How many bytes a blob has."""
@@ -120,15 +93,19 @@ class FileBlobs:
             return False
         return True
 
-    def sweep(self) -> None:
+    def clear(self) -> None:
         """Remove what a crash has left half written; nobody may be writing."""
-        for scratch in (self._root / "incoming").glob("*"):
-            scratch.unlink(missing_ok=True)
+        self._incoming.clear()
 
     def _path(self, sha256: str) -> Path:
-        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise missing(sha256)
-        return self._root / sha256[:2] / sha256[2:]
+        return self._root / place_of(sha256)
+
+
+def place_of(sha256: str) -> str:
+    """Where a blob lies below the root of any store; raises `NotFoundError` for no digest."""
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise missing(sha256)
+    return f"{sha256[:2]}/{sha256[2:]}"
 
 
 class Readable(Protocol):

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from tallystick.domain.commands import ReportEnded
-from tallystick.domain.ids import SYSTEM, AttemptId, RunId
 from tallystick.testing.server import eventually
 from tests.unit.api.in_process import Api
 
@@ -49,15 +47,11 @@ def trials(shared_api: Api) -> Trials:
 
 def trial(api: Api, sweep: str, params: dict[str, Any], losses: list[Any], exit_code: int) -> str:
     body = {"sweep_id": sweep, "params": params, "auto_start": True}
-    run = str(api.register(**body)["id"])
+    run = str(api.register(command=f"exit {exit_code}", **body)["id"])
+    api.finished(run)
     rows = [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
     content = json.dumps({"rows": rows}).encode()
-    attempt = api.launched(run)
     assert api.call("POST", f"/runs/{run}/metrics", content=content).status_code == 200
-    ended = ReportEnded(
-        run=RunId(run), attempt=AttemptId(attempt), n=9, at=1, cause="exited", exit_code=exit_code
-    )
-    api.server.handler.handle(ended, by=SYSTEM)
     return run
 
 
@@ -127,9 +121,9 @@ def test_a_filter_names_what_is_compared(api: Api, trials: Trials) -> None:
 
 
 def test_a_comparison_of_nothing_or_of_strangers_is_refused(api: Api, trials: Trials) -> None:
-    assert refused(api, "POST", "/compare", {})["code"] == "body_invalid"
+    assert refused(api, "POST", "/compare", {})["code"] == "selection_invalid"
     both = {"runs": trials.runs, "filter": "status:failed"}
-    assert refused(api, "POST", "/compare", both)["code"] == "body_invalid"
+    assert refused(api, "POST", "/compare", both)["code"] == "selection_invalid"
     stranger = {"runs": ["run_000000000000"]}
     assert refused(api, "POST", "/compare", stranger)["code"] == "run_not_found"
     assert refused(api, "POST", "/compare", {"runs": ["../etc"]})["code"] == "run_not_found"

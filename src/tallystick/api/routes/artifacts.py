@@ -17,7 +17,7 @@ from tallystick.api.routing import Endpoint, Permission
 from tallystick.domain.attempt import Attempt
 from tallystick.errors import ConflictError, InvalidError, NotFoundError
 from tallystick.projections import attempts
-from tallystick.store.blobs import Blob
+from tallystick.store.incoming import Blob
 from tallystick.store.index import opened
 from tallystick.store.series import Series
 from tallystick.wire.artifact_views import ArtifactsCollected, ArtifactView, LeftOut

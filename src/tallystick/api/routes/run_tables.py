@@ -94,7 +94,7 @@ def _compared(tx: Transaction, body: CompareRuns, now: int) -> tuple[list[Run], 
     if bool(body.runs) == bool(body.filter):
         raise InvalidError(
             "expected either runs or filter; found " + ("both" if body.runs else "neither of them"),
-            code="body_invalid",
+            code="selection_invalid",
             next_actions=('POST /compare with {"filter": "sweep:swp_… status:finished"}',),
         )
     if not body.runs:

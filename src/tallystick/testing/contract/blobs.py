@@ -43,12 +43,15 @@ class BlobsContract:
                 b"".join(blobs.read(name))
         assert blobs.size("0" * 64) is None
 
-    def test_a_put_that_breaks_off_keeps_nothing(self, blobs: Blobs) -> None:
+    @pytest.mark.parametrize("kind", [RuntimeError, PermissionError])
+    def test_a_put_that_breaks_off_keeps_nothing_and_says_why(
+        self, blobs: Blobs, kind: type[Exception]
+    ) -> None:
         def broken() -> Iterator[bytes]:
             yield b"half"
-            raise RuntimeError("the other side is gone")
+            raise kind("the other side is gone")
 
-        with pytest.raises(RuntimeError):
+        with pytest.raises(kind):
             blobs.put(broken())
         assert blobs.size(hashlib.sha256(b"half").hexdigest()) is None
 
