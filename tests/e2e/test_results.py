@@ -105,3 +105,31 @@ def test_a_selection_is_written_as_a_table_annotated_and_compared(server: Server
     assert as_json(tally(server, "compare", "-f", of_sweep, "--json"))["seeds"] == ["seed"]
     refused = tally(server, "run", "list", "-f", "statsu:failed")
     assert (refused.returncode, "status" in refused.stderr) == (1, True)
+
+
+PRINTS = """
+import json, math
+for step in range(500):
+    print(f"step={step}, loss={1 / (step + 1)!r} memory=12GB", flush=True)
+    print(json.dumps({"step": step, "odd": math.nan, "count": step}))
+"""
+
+
+def test_what_a_run_prints_becomes_metrics_when_it_asks(server: ServerProcess) -> None:
+    (server.workspace / "prints.py").write_text(PRINTS)
+    sweep, command = server.sweep(), f"{sys.executable} prints.py"
+    asks = str(server.run(sweep, command, env={"TALLY_METRICS_FROM_OUTPUT": "1"})["id"])
+    silent = str(server.run(sweep, command)["id"])
+    for run in (asks, silent):
+        assert server.ended(run)["status"] == "finished"
+
+    def told() -> Any:
+        series = server.get(f"/runs/{asks}/metrics").get("metricSeries", {})
+        return series if len(series.get("count", ())) == 500 else None
+
+    series = eventually(told)
+    values = [(point["step"], point["value"]) for point in series["loss"]]
+    assert values == [(step, 1 / (step + 1)) for step in range(500)]
+    assert {point["value"] for point in series["odd"]} == {"NaN"}
+    assert "memory" not in series
+    assert "loss" not in server.get(f"/runs/{silent}/metrics").get("metricSeries", {})

@@ -10,13 +10,16 @@ from tallystick.domain.attempt import Attempt
 from tallystick.domain.run import Run
 from tallystick.ledger.ledger import Ledger
 from tallystick.shell.outputs import output_paths
-from tallystick.wire.bundle import SYSTEM_FILE
+from tallystick.wire.bundle import OUTPUT_FILE, SYSTEM_FILE
 
 OUTPUT: Final = "artifacts"
 """Below the attempt's directory; the command finds it in TALLY_OUTPUT_DIR."""
 
 WANDB: Final = "wandb_data"
 """Likewise, in WANDB_DIR: where wandb's client keeps its transaction log."""
+
+METRICS_FROM_OUTPUT: Final = "TALLY_METRICS_FROM_OUTPUT"
+"""In a run's environment: what it prints is read for metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Place:
     """Files that are older were there before."""
     collected: bool = True
     """Whether its files are kept at the end; else only event files in it are followed."""
+    stream: str = ""
+    """Suffix of the stream that follows its files; by default their names tell."""
 
 
 def places_of(tx: Transaction, run: Run, attempt: Attempt, directory: Path) -> list[Place]:
@@ -41,13 +46,16 @@ def places_of(tx: Transaction, run: Run, attempt: Attempt, directory: Path) -> l
     own = [
         Place(directory / OUTPUT, ""),
         Place(directory / WANDB, "", collected=False),
-        Place(directory / SYSTEM_FILE, "", collected=False),
+        Place(directory / SYSTEM_FILE, "", collected=False, stream=".jsonl"),
     ]
     since = (attempt.started_at or attempt.assigned_at) * 1_000_000
     if run.environment is not None:
         named = _variable(found.get(run.environment.c, b"{}"), "WANDB_DIR")
         if named is not None and named.startswith("/"):
             own.append(Place(Path(named), "", since, collected=False))
+        asked = _variable(found.get(run.environment.c, b"{}"), METRICS_FROM_OUTPUT)
+        if (asked or "").strip().lower() in {"1", "true", "yes", "on"}:
+            own.append(Place(directory / OUTPUT_FILE, "", collected=False, stream=".stdout"))
     if not workdir:
         return own
     return own + [

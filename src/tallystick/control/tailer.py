@@ -1,8 +1,9 @@
 """Follows the event files that other trackers write in an attempt's directories, as they grow.
 
 Their bytes are copied into streams of the run, which are sealed and indexed like every other:
-TensorBoard's `*tfevents*`, wandb's `run-*.wandb`, and what the supervisor samples. A file that is
-cut short afterwards changes nothing of what was copied.
+TensorBoard's `*tfevents*`, wandb's `run-*.wandb`, what the supervisor samples, and what the command
+prints when its run asks for that. A file that is cut short afterwards changes nothing of what was
+copied.
 """
 
 import logging
@@ -21,7 +22,6 @@ from tallystick.projections import attempts, runs
 from tallystick.store.scanning import Found, scan
 from tallystick.store.series import Series
 from tallystick.store.streams import following
-from tallystick.wire.bundle import SYSTEM_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Tailer:
         followed = seen = 0
         for found in scan(place.root):
             seen += 1
-            suffix = _suffix(found.name)
+            suffix = place.stream or _suffix(found.name)
             if suffix is None or found.mtime_ns < place.since_ns:
                 continue
             followed += 1
@@ -147,6 +147,4 @@ def _suffix(name: str) -> str | None:
     """The suffix of the stream that follows a file of this name; None for any other file."""
     if ".tfevents." in name or name.endswith(".tfevents"):
         return ".tfevents"
-    if name == SYSTEM_FILE:
-        return ".jsonl"
     return ".wandb" if name.startswith("run-") and name.endswith(".wandb") else None

@@ -34,7 +34,7 @@ def read(content: bytes, *, rows: int, final: bool) -> Batch:
         if row is None:
             batch.unread += 1
         else:
-            _add(batch, row, position=rows + batch.rows)
+            add(batch, row, position=rows + batch.rows)
     return batch
 
 
@@ -69,7 +69,8 @@ def _parse_lenient(line: bytes) -> Any:
     return row
 
 
-def _add(batch: Batch, row: Mapping[str, Any], *, position: int) -> None:
+def add(batch: Batch, row: Mapping[str, Any], *, position: int) -> None:
+    """The points of one row, the `position`-th of its stream."""
     batch.rows += 1
     step_key, step = step_of(row)
     if step is None:

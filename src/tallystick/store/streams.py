@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import quote, unquote
 
-from tallystick.intake import artifacts, mlflow, rows, tensorboard, wandb_file
+from tallystick.intake import artifacts, mlflow, rows, stdout, tensorboard, wandb_file
 from tallystick.intake.batch import Batch
 from tallystick.store.index import Source
 
@@ -22,6 +22,9 @@ follows. Never raises on noise."""
 
 READERS: Final[Mapping[str, Reader]] = {
     ".jsonl": lambda content, source, final: rows.read(content, rows=source.rows, final=final),
+    ".stdout": lambda content, source, final: stdout.read(
+        content, rows_before=source.rows, final=final
+    ),
     ".mlflow": lambda content, _source, final: mlflow.read(content, final=final),
     ".artifacts": lambda content, _source, final: artifacts.read(content, final=final),
     ".tfevents": lambda content, source, _final: tensorboard.read(

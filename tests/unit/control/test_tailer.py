@@ -144,6 +144,6 @@ def test_places_are_the_attempts_own_and_those_that_the_command_names(desk: Desk
     assert found == [
         Place(Path("/d/artifacts"), ""),
         Place(Path("/d/wandb_data"), "", collected=False),
-        Place(Path("/d/system.jsonl"), "", collected=False),
+        Place(Path("/d/system.jsonl"), "", collected=False, stream=".jsonl"),
         Place(Path("/w/logs"), "logs/", since),
     ]
